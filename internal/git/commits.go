@@ -1,0 +1,249 @@
+package git
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"gitferry/internal/ferry"
+)
+
+// A Commit is what git tells of a commit. Text is UTF-8, re-encoded by git
+// from the commit's own encoding where it has one.
+type Commit struct {
+	OID            ferry.OID
+	Parents        []ferry.OID
+	AuthorName     string
+	AuthorEmail    string
+	AuthoredAt     time.Time
+	CommitterName  string
+	CommitterEmail string
+	CommittedAt    time.Time
+	Message        string // at most MaxMessage bytes are kept
+}
+
+// MaxMessage is how much of a commit message is kept, in bytes.
+const MaxMessage = 64 << 10
+
+// A Walk says which commits to list.
+type Walk struct {
+	Tips    []ferry.OID // from these …
+	Not     []ferry.OID // … but not what these reach (objects not there are passed over)
+	NotAll  bool        // nor what any ref of the repository reaches
+	Objects string      // quarantine, as in Command
+	// Connected also checks that every object that the commits need is there,
+	// which fails the walk with an *ExitError if one is missing.
+	Connected bool
+}
+
+const commitFormat = "%x01%H%x00%P%x00%an%x00%ae%x00%at%x00%cn%x00%ce%x00%ct%x00%B%x00"
+
+// Commits calls yield for each commit of the walk, parents before children.
+// An error of yield ends the walk and is returned.
+func (r *Runner) Commits(ctx context.Context, dir string, w Walk, yield func(Commit) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var in bytes.Buffer
+	for _, o := range w.Tips {
+		fmt.Fprintln(&in, o)
+	}
+	for _, o := range w.Not {
+		fmt.Fprintf(&in, "^%s\n", o)
+	}
+	args := []string{"rev-list", "--topo-order", "--reverse", "--no-commit-header", "--format=" + commitFormat, "--encoding=UTF-8"}
+	if w.Connected {
+		args = append(args, "--objects")
+	} else {
+		args = append(args, "--ignore-missing")
+	}
+	args = append(args, "--stdin")
+	if w.NotAll {
+		args = append(args, "--not", "--all")
+	}
+	pr, pw := io.Pipe()
+	p, err := r.Start(ctx, Command{Dir: dir, Args: args, Stdin: &in, Stdout: pw, Objects: w.Objects})
+	if err != nil {
+		return fmt.Errorf("listing commits: %w", err)
+	}
+	waited := make(chan error, 1)
+	go func() {
+		err := p.Wait()
+		pw.CloseWithError(err)
+		waited <- err
+	}()
+	parseErr := parseCommits(bufio.NewReaderSize(pr, 256<<10), yield)
+	pr.CloseWithError(io.ErrClosedPipe)
+	if parseErr != nil {
+		cancel()
+	}
+	waitErr := <-waited
+	if waitErr != nil && (parseErr == nil || ctx.Err() == nil) {
+		return fmt.Errorf("listing commits: %w", waitErr)
+	}
+	if parseErr != nil {
+		return parseErr
+	}
+	return nil
+}
+
+// parseCommits reads the records of commitFormat; lines that do not begin
+// with its mark are object names printed by --objects and are passed over.
+func parseCommits(in *bufio.Reader, yield func(Commit) error) error {
+	for {
+		b, err := in.ReadByte()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		switch b {
+		case '\n':
+			continue
+		case 1:
+		default:
+			if err := skipLine(in); err != nil && err != io.EOF {
+				return err
+			}
+			continue
+		}
+		c, err := readCommit(in)
+		if err != nil {
+			return err
+		}
+		if err := yield(c); err != nil {
+			return err
+		}
+	}
+}
+
+func skipLine(in *bufio.Reader) error {
+	for {
+		_, err := in.ReadSlice('\n')
+		if err != bufio.ErrBufferFull {
+			return err
+		}
+	}
+}
+
+// readCommit reads the nine fields of one record.
+func readCommit(in *bufio.Reader) (Commit, error) {
+	var f [9]string
+	for i := range f {
+		s, err := readField(in)
+		if err != nil {
+			return Commit{}, fmt.Errorf("reading a commit: %w", err)
+		}
+		f[i] = s
+	}
+	c := Commit{AuthorName: f[2], AuthorEmail: f[3], AuthoredAt: unixTime(f[4]),
+		CommitterName: f[5], CommitterEmail: f[6], CommittedAt: unixTime(f[7]),
+		Message: strings.TrimRight(f[8], "\n")}
+	var err error
+	if c.OID, err = ferry.ParseOID(f[0]); err != nil {
+		return Commit{}, err
+	}
+	for p := range strings.FieldsSeq(f[1]) {
+		o, err := ferry.ParseOID(p)
+		if err != nil {
+			return Commit{}, err
+		}
+		c.Parents = append(c.Parents, o)
+	}
+	return c, nil
+}
+
+// readField reads up to NUL and keeps at most MaxMessage bytes, as valid UTF-8.
+func readField(in *bufio.Reader) (string, error) {
+	var b []byte
+	for {
+		part, err := in.ReadSlice(0)
+		if n := min(len(part), MaxMessage+1-len(b)); n > 0 {
+			b = append(b, part[:n]...)
+		}
+		if err == bufio.ErrBufferFull {
+			continue
+		}
+		if err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return "", err
+		}
+		if len(b) > 0 && b[len(b)-1] == 0 {
+			b = b[:len(b)-1]
+		}
+		return strings.ToValidUTF8(string(b), "\uFFFD"), nil
+	}
+}
+
+func unixTime(s string) time.Time {
+	n, _ := strconv.ParseInt(s, 10, 64) // git prints a number always
+	return time.Unix(n, 0).UTC()
+}
+
+// Exists tells which of the objects are in the repository's own store.
+func (r *Runner) Exists(ctx context.Context, dir string, oids []ferry.OID) (map[ferry.OID]bool, error) {
+	kinds, err := r.Kinds(ctx, dir, "", oids)
+	if err != nil {
+		return nil, err
+	}
+	have := make(map[ferry.OID]bool, len(kinds))
+	for o := range kinds {
+		have[o] = true
+	}
+	return have, nil
+}
+
+// Kinds tells the type ("commit", "tree", "blob", "tag") of each object that
+// is there; missing ones have no entry. objects is a quarantine or empty.
+func (r *Runner) Kinds(ctx context.Context, dir, objects string, oids []ferry.OID) (map[ferry.OID]string, error) {
+	kinds := make(map[ferry.OID]string, len(oids))
+	if len(oids) == 0 {
+		return kinds, nil
+	}
+	var in bytes.Buffer
+	for _, o := range oids {
+		fmt.Fprintln(&in, o)
+	}
+	out, err := r.Output(ctx, Command{Dir: dir, Objects: objects, Stdin: &in,
+		Args: []string{"cat-file", "--batch-check=%(objectname) %(objecttype)", "--buffer"}})
+	if err != nil {
+		return nil, fmt.Errorf("looking for objects: %w", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		name, kind, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if kind == "missing" || kind == "" {
+			continue
+		}
+		o, err := ferry.ParseOID(name)
+		if err != nil {
+			return nil, fmt.Errorf("looking for objects: %w", err)
+		}
+		kinds[o] = kind
+	}
+	return kinds, nil
+}
+
+// IsAncestor reports whether a is b or reachable from it.
+func (r *Runner) IsAncestor(ctx context.Context, dir, objects string, a, b ferry.OID) (bool, error) {
+	err := r.Run(ctx, Command{Dir: dir, Objects: objects, Args: []string{"merge-base", "--is-ancestor", a.String(), b.String()}})
+	if e, ok := err.(*ExitError); ok && e.Code == 1 {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// CountCommits counts the commits that the branches of a repository reach.
+func (r *Runner) CountCommits(ctx context.Context, dir string) (int, error) {
+	out, err := r.Output(ctx, Command{Dir: dir, Args: []string{"rev-list", "--count", "--branches"}})
+	if err != nil {
+		return 0, fmt.Errorf("counting commits: %w", err)
+	}
+	return strconv.Atoi(strings.TrimSpace(string(out)))
+}

@@ -1,0 +1,169 @@
+package git
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gitferry/internal/ferry"
+)
+
+// IndexPack reads a pack from in, checks its objects with fsck, completes a
+// thin pack from the repository and stores pack and index in the quarantine
+// objects. It returns the pack's hexadecimal name. Bytes after the pack fail
+// with ferry.ErrInvalid; so does whatever git finds wrong.
+func (r *Runner) IndexPack(ctx context.Context, dir, objects string, in io.Reader, maxBytes int64) (string, error) {
+	if err := os.MkdirAll(filepath.Join(objects, "pack"), 0o700); err != nil {
+		return "", fmt.Errorf("making a quarantine: %w", err)
+	}
+	args := []string{"index-pack", "--stdin", "--fix-thin", "--strict=badTimezone=ignore,missingSpaceBeforeDate=ignore,zeroPaddedFilemode=ignore"}
+	if maxBytes > 0 {
+		args = append(args, fmt.Sprintf("--max-input-size=%d", maxBytes))
+	}
+	out, err := r.Output(ctx, Command{Dir: dir, Objects: objects, Stdin: in, Args: args, MaxFile: maxBytes + maxBytes/10})
+	if err != nil {
+		if e, ok := err.(*ExitError); ok {
+			return "", &ferry.Message{Kind: ferry.ErrInvalid, Cause: e, Text: "the pack is not acceptable: " + lastLine(e)}
+		}
+		return "", err
+	}
+	line, rest, ok := bytes.Cut(out, []byte("\n"))
+	kind, name, _ := strings.Cut(string(line), "\t")
+	if !ok || kind != "pack" && kind != "keep" || len(name) != 40 {
+		return "", fmt.Errorf("indexing a pack: answer %.80q not understood", out)
+	}
+	if len(rest) > 0 {
+		return "", &ferry.Message{Kind: ferry.ErrInvalid, Text: "the pack is followed by bytes that belong to nothing"}
+	}
+	return name, nil
+}
+
+// lastLine returns what git said last, without its "fatal:" mark.
+func lastLine(e *ExitError) string {
+	if e.Signal != "" {
+		return "git ended by signal " + e.Signal
+	}
+	lines := strings.Split(strings.TrimSpace(e.Stderr), "\n")
+	return strings.TrimPrefix(lines[len(lines)-1], "fatal: ")
+}
+
+// PackObjects returns the names of the objects of a pack from its index file,
+// in order of name (gitformat-pack, version 2).
+func PackObjects(objects, pack string) ([]ferry.OID, error) {
+	b, err := os.ReadFile(filepath.Join(objects, "pack", "pack-"+pack+".idx"))
+	if err != nil {
+		return nil, fmt.Errorf("reading a pack index: %w", err)
+	}
+	const head = 8 + 256*4
+	if len(b) < head || binary.BigEndian.Uint32(b) != 0xff744f63 || binary.BigEndian.Uint32(b[4:]) != 2 {
+		return nil, fmt.Errorf("reading a pack index: not of version 2")
+	}
+	n := int(binary.BigEndian.Uint32(b[head-4:]))
+	if len(b) < head+20*n {
+		return nil, fmt.Errorf("reading a pack index: cut short")
+	}
+	oids := make([]ferry.OID, n)
+	for i := range oids {
+		copy(oids[i][:], b[head+20*i:])
+	}
+	return oids, nil
+}
+
+// MovePacks moves the packs of a quarantine into the repository at dir: each
+// pack before its index, so that no reader sees an index without a pack.
+func MovePacks(dir, objects string) error {
+	from, to := filepath.Join(objects, "pack"), filepath.Join(dir, "objects", "pack")
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		return fmt.Errorf("moving packs: %w", err)
+	}
+	entries, err := os.ReadDir(from)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("moving packs: %w", err)
+	}
+	for _, ext := range []string{".pack", ".rev", ".idx"} {
+		for _, e := range entries {
+			if !strings.HasPrefix(e.Name(), "pack-") || filepath.Ext(e.Name()) != ext {
+				continue
+			}
+			if err := os.Rename(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil && !os.IsNotExist(err) {
+				return fmt.Errorf("moving packs: %w", err)
+			}
+		}
+	}
+	return syncDir(to)
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// Repack writes into the repository at dir a pack of exactly what tips reach
+// and its refs do not, reading from the quarantine objects as well.
+func (r *Runner) Repack(ctx context.Context, dir, objects string, tips []ferry.OID) error {
+	var in bytes.Buffer
+	for _, o := range tips {
+		fmt.Fprintln(&in, o)
+	}
+	in.WriteString("--not\n--all\n")
+	only := objects + ".accepted"
+	if err := os.MkdirAll(filepath.Join(only, "pack"), 0o700); err != nil {
+		return fmt.Errorf("repacking: %w", err)
+	}
+	defer os.RemoveAll(only)
+	err := r.Run(ctx, Command{Dir: dir, Objects: objects, Stdin: &in,
+		Args: []string{"pack-objects", "--revs", "--quiet", "--delta-base-offset", "--end-of-options", filepath.Join(only, "pack", "pack")}})
+	if err != nil {
+		return fmt.Errorf("repacking what was accepted: %w", err)
+	}
+	return MovePacks(dir, only)
+}
+
+// Fetch fetches objects from a loopback URL into the quarantine objects,
+// without moving any ref. refs are the upstream names to ask for.
+func (r *Runner) Fetch(ctx context.Context, dir, objects, url, protocols string, refs []ferry.RefName, progress io.Writer) error {
+	if err := os.MkdirAll(filepath.Join(objects, "pack"), 0o700); err != nil {
+		return fmt.Errorf("making a quarantine: %w", err)
+	}
+	var in bytes.Buffer
+	for _, n := range refs {
+		fmt.Fprintln(&in, n)
+	}
+	args := []string{"fetch", "--no-write-fetch-head", "--no-tags", "--no-auto-maintenance", "--no-recurse-submodules", "--refmap=", "--stdin"}
+	if progress != nil {
+		args = append(args, "--progress")
+	} else {
+		args = append(args, "--quiet")
+	}
+	args = append(args, "upstream")
+	stderr := &tail{max: maxStderr}
+	err := r.Run(ctx, Command{Dir: dir, Objects: objects, Args: args, Stdin: &in, AllowProtocol: protocols,
+		Stderr: teeProgress(stderr, progress),
+		Config: [][2]string{{"remote.upstream.url", url}, {"fetch.fsckObjects", "true"}, {"fetch.unpackLimit", "1"}, {"fetch.writeCommitGraph", "false"}}})
+	if e, ok := err.(*ExitError); ok {
+		e.Stderr = stderr.String()
+	}
+	if err != nil {
+		return fmt.Errorf("fetching from upstream: %w", err)
+	}
+	return nil
+}
+
+func teeProgress(keep io.Writer, progress io.Writer) io.Writer {
+	if progress == nil {
+		return keep
+	}
+	return io.MultiWriter(keep, progress)
+}

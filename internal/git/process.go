@@ -1,0 +1,197 @@
+package git
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Limits of one child (security reference, GIT-3).
+const (
+	childAddressSpace = 4 << 30 // bytes
+	childFiles        = 1024    // open files
+	childCPU          = 3600    // seconds
+	maxStderr         = 64 << 10
+	killDelay         = 5 * time.Second // between TERM and KILL
+)
+
+// A Process is a running git.
+type Process struct {
+	cmd    *exec.Cmd
+	sub    string
+	stderr *tail
+	stop   func() bool
+	ctx    context.Context
+	log    func(args ...any)
+}
+
+// Start starts git. The caller must call Wait. When ctx ends the whole
+// process group gets SIGTERM and, after five seconds, SIGKILL.
+func (r *Runner) Start(ctx context.Context, c Command) (*Process, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(r.path, c.Args...)
+	cmd.Env = r.environment(c)
+	cmd.Dir = r.home
+	cmd.Stdin = c.Stdin
+	cmd.Stdout = c.Stdout
+	cmd.WaitDelay = 10 * time.Second
+	p := &Process{cmd: cmd, sub: c.Args[0], ctx: ctx, stderr: &tail{max: maxStderr}}
+	if c.Stderr != nil {
+		cmd.Stderr = c.Stderr
+	} else {
+		cmd.Stderr = p.stderr
+	}
+	if r.lock != nil {
+		cmd.ExtraFiles = []*os.File{r.lock}
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started := make(chan error, 1)
+	select {
+	case r.spawn <- spawnRequest{cmd, started}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("starting git %s: %w", p.sub, err)
+	}
+	pid := cmd.Process.Pid
+	limit(pid, c)
+	var once sync.Once
+	p.stop = context.AfterFunc(ctx, func() {
+		once.Do(func() {
+			_ = syscall.Kill(-pid, syscall.SIGTERM)
+			time.AfterFunc(killDelay, func() { _ = syscall.Kill(-pid, syscall.SIGKILL) })
+		})
+	})
+	if r.Log != nil {
+		r.Log.Debug("git started", "args", c.Args, "dir", c.Dir, "pid", pid)
+	}
+	return p, nil
+}
+
+// PID returns the process id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Wait waits for git to end. A failure of git is an *ExitError; if the
+// context ended, its error is returned in front.
+func (p *Process) Wait() error {
+	err := p.cmd.Wait()
+	p.stop()
+	if err == nil {
+		return nil
+	}
+	if ctxErr := p.ctx.Err(); ctxErr != nil {
+		return fmt.Errorf("git %s: %w", p.sub, context.Cause(p.ctx))
+	}
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return fmt.Errorf("git %s: %w", p.sub, err)
+	}
+	e := &ExitError{Subcommand: p.sub, Code: exit.ExitCode(), Stderr: p.stderr.String()}
+	if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		e.Signal = ws.Signal().String()
+	}
+	return e
+}
+
+// limit bounds the child's resources. It runs right after the start: what the
+// child did before cannot have been much.
+func limit(pid int, c Command) {
+	set := func(resource int, v uint64) {
+		_ = unix.Prlimit(pid, resource, &unix.Rlimit{Cur: v, Max: v}, nil)
+	}
+	set(unix.RLIMIT_CORE, 0)
+	set(unix.RLIMIT_AS, childAddressSpace)
+	set(unix.RLIMIT_NOFILE, childFiles)
+	set(unix.RLIMIT_CPU, childCPU)
+	if c.MaxFile > 0 {
+		set(unix.RLIMIT_FSIZE, uint64(c.MaxFile))
+	}
+	if c.Background {
+		_ = unix.Setpriority(unix.PRIO_PROCESS, pid, 5)
+	}
+}
+
+type spawnRequest struct {
+	cmd     *exec.Cmd
+	started chan<- error
+}
+
+// spawner starts children from one OS thread that lives as long as the
+// process: the parent-death signal follows the thread that forked.
+func spawner(requests <-chan spawnRequest) {
+	runtime.LockOSThread()
+	for q := range requests {
+		q.started <- q.cmd.Start()
+	}
+}
+
+// openChildLock opens the file whose shared lock every child inherits. As
+// long as one of them lives, WaitForChildren of the next process waits.
+func openChildLock(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the child lock: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
+		f.Close()
+		return nil, fmt.Errorf("taking the child lock: %w", err)
+	}
+	return f, nil
+}
+
+// WaitForChildren waits until no git started by an earlier process on the
+// same directory is alive, at most timeout. Call it at start, before the
+// first command.
+func WaitForChildren(path string, timeout time.Duration) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening the child lock: %w", err)
+	}
+	defer f.Close()
+	for end := time.Now().Add(timeout); ; time.Sleep(20 * time.Millisecond) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return fmt.Errorf("taking the child lock: %w", err)
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("a git process of an earlier run still works on this data directory; end it and start again")
+		}
+	}
+}
+
+// tail keeps the first max bytes written to it and drops the rest.
+type tail struct {
+	mu  sync.Mutex
+	b   bytes.Buffer
+	max int
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := t.max - t.b.Len(); n > 0 {
+		t.b.Write(p[:min(n, len(p))])
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.String()
+}

@@ -1,0 +1,86 @@
+package git
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gitferry/internal/ferry"
+)
+
+// Init makes an empty bare repository at dir, with HEAD at refs/heads/main.
+// A repository that is there already is left as it is.
+func (r *Runner) Init(ctx context.Context, dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("making %s: %w", filepath.Base(dir), err)
+	}
+	return r.Run(ctx, Command{Args: []string{"init", "--quiet", "--bare", "--template=", "--initial-branch=main", "--end-of-options", dir}})
+}
+
+// A Ref is a ref with the object it points at and, for an annotated tag, the
+// object that the tag peels to.
+type Ref struct {
+	Name   ferry.RefName
+	OID    ferry.OID
+	Peeled ferry.OID // zero unless the ref holds an annotated tag
+}
+
+// Refs lists all refs of the repository at dir, ordered by name.
+func (r *Runner) Refs(ctx context.Context, dir string) ([]Ref, error) {
+	out, err := r.Output(ctx, Command{Dir: dir, Args: []string{"for-each-ref", "--format=%(objectname) %(*objectname) %(refname)"}})
+	if err != nil {
+		return nil, fmt.Errorf("listing refs: %w", err)
+	}
+	var refs []Ref
+	for line := range bytes.Lines(out) {
+		part := strings.SplitN(strings.TrimSuffix(string(line), "\n"), " ", 3)
+		if len(part) != 3 {
+			return nil, fmt.Errorf("listing refs: line %q not understood", line)
+		}
+		ref := Ref{Name: ferry.RefName(part[2])}
+		if ref.OID, err = ferry.ParseOID(part[0]); err != nil {
+			return nil, fmt.Errorf("listing refs: %w", err)
+		}
+		if part[1] != "" {
+			if ref.Peeled, err = ferry.ParseOID(part[1]); err != nil {
+				return nil, fmt.Errorf("listing refs: %w", err)
+			}
+		}
+		refs = append(refs, ref)
+	}
+	return refs, nil
+}
+
+// UpdateRefs moves refs, each only if it still has its old value. Deletions
+// go first, in a transaction of their own, so that refs/heads/a/b may take
+// the place of refs/heads/a. Within a transaction all refs move or none.
+func (r *Runner) UpdateRefs(ctx context.Context, dir string, updates []ferry.RefUpdate) error {
+	var deletes, moves bytes.Buffer
+	for _, u := range updates {
+		if u.IsDelete() {
+			fmt.Fprintf(&deletes, "delete %s\x00%s\x00", u.Name, u.Old)
+		} else {
+			fmt.Fprintf(&moves, "update %s\x00%s\x00%s\x00", u.Name, u.New, u.Old)
+		}
+	}
+	for _, b := range []*bytes.Buffer{&deletes, &moves} {
+		if b.Len() == 0 {
+			continue
+		}
+		if err := r.Run(ctx, Command{Dir: dir, Args: []string{"update-ref", "--no-deref", "-z", "--stdin"}, Stdin: b}); err != nil {
+			return fmt.Errorf("moving refs: %w", err)
+		}
+	}
+	return nil
+}
+
+// SetHEAD points HEAD at a branch, which need not exist yet.
+func (r *Runner) SetHEAD(ctx context.Context, dir string, branch ferry.RefName) error {
+	if err := r.Run(ctx, Command{Dir: dir, Args: []string{"symbolic-ref", "HEAD", string(branch)}}); err != nil {
+		return fmt.Errorf("setting HEAD to %s: %w", branch, err)
+	}
+	return nil
+}
