@@ -1,0 +1,129 @@
+// Package config reads gitferry's settings: one YAML file, then the
+// environment, over safe defaults.
+//
+// The struct Config is the only description of the settings. The keys of the
+// file, the names of the environment variables (http.listen is
+// GITFERRY_HTTP_LISTEN), the reader, the checks' places and the reference in
+// docs/configuration.md are all made from its fields, so that they cannot
+// drift apart. An unknown key in the file is an error.
+//
+// Faults are reported together, one line each, with the place (file, line and
+// column, or variable), the key, the fault and what to do. No value of a
+// secret, and no excerpt of the file, is ever part of it.
+//
+// cmd/gitferry calls it at start and hands the parts to the packages that
+// need them; no other package of ours knows it. It opens no listener, makes
+// no directory but a missing master key file, and knows no default that is
+// open to the network.
+package config
+
+import (
+	"gitferry/internal/ferry"
+)
+
+// Config holds all settings. In the tags, key is the name in the file, doc
+// the sentence of the reference; "one of" values stand in oneof, separated by
+// a bar. Load fills it; a program may also start from Default and Validate.
+type Config struct {
+	DataDir       string `key:"data_dir" doc:"Directory of everything that gitferry keeps: books, mirrors, host keys. Relative to the working directory. Made with mode 0700."`
+	MasterKeyFile string `key:"master_key_file" doc:"File with the 32-byte master key that seals stored secrets, as 64 hexadecimal digits; outside data_dir, mode 0400. Empty: master.key beside the configuration file, made at the first start."`
+
+	HTTP         HTTP          `key:"http"`
+	SSH          SSH           `key:"ssh"`
+	Upstream     Upstream      `key:"upstream"`
+	Gate         Gate          `key:"gate"`
+	Policy       Policy        `key:"policy"`
+	SmartCommits SmartCommits  `key:"smart_commits"`
+	Jira         Jira          `key:"jira"`
+	Log          Log           `key:"log"`
+	Integrations []Integration `key:"integrations" doc:"Integrations to add at start where none of that slug exists; later changes are made in the pages, the API or the command line."`
+	Users        []User        `key:"users" doc:"Users to add at start where none of that name exists."`
+	Grants       []Grant       `key:"grants" doc:"Grants to add at start where the user has none for that glob."`
+
+	base    string            // directory of the file, "." without one
+	sources map[string]string // where a key was set: "FILE:LINE:COL" or a variable
+}
+
+// HTTP is the door for git over HTTP, the pages and the APIs.
+type HTTP struct {
+	Listen         string   `key:"listen" doc:"Address and port. Port 0 takes a free one."`
+	TLSCert        string   `key:"tls_cert" doc:"PEM file with the certificate chain. Needs tls_key."`
+	TLSKey         string   `key:"tls_key" doc:"PEM file with the private key of tls_cert."`
+	PublicURL      string   `key:"public_url" doc:"Scheme, host and port under which people reach gitferry; used in every link, clone URL and trigger. Empty: made from listen."`
+	TrustedProxies []string `key:"trusted_proxies" doc:"Addresses or networks (CIDR) of proxies that end TLS and whose X-Forwarded-For is believed."`
+}
+
+// SSH is the door for git over SSH.
+type SSH struct {
+	Listen     string `key:"listen" doc:"Address and port, or off. Port 0 takes a free one."`
+	PublicHost string `key:"public_host" doc:"Host, or host:port, shown in SSH clone URLs. Empty: the host of http.public_url with the port of listen."`
+}
+
+// Upstream bounds the sessions with the upstream.
+type Upstream struct {
+	Freshness   Duration `key:"freshness" doc:"How old the last look at the upstream may be when somebody fetches. 0s looks at every fetch; fetches at the same time share one look."`
+	LookTimeout Duration `key:"look_timeout" doc:"How long a fetch waits for that look before the mirror is served as it is, marked with its age."`
+	Poll        Duration `key:"poll" doc:"How often a repository is looked at that sends no notifications. 0s: never."`
+}
+
+// Gate says how a push is carried and what it may hold.
+type Gate struct {
+	Stream       bool     `key:"stream" doc:"Whether a pack flows to the upstream while it is checked, its end held back. Off: every pack is stored first and sent after approval."`
+	StoreBelow   Size     `key:"store_below" doc:"Packs up to this size are stored first in any case, which is cheaper than a stalled stream."`
+	Index        string   `key:"index" oneof:"during|after" doc:"during: a push is released when git index-pack with fsck, run beside the scan, has passed. after: the scanner and the policy decide; the pack is indexed before anybody can read it."`
+	MaxHold      Duration `key:"max_hold" doc:"How long the end of a streamed pack is held. Longer checks cancel the stream and send the stored pack after approval."`
+	CheckTimeout Duration `key:"check_timeout" doc:"How long the checks of one push may take; a push that needs longer is refused."`
+	Limits       Limits   `key:"limits"`
+}
+
+// Limits bound one push; one that exceeds them is refused.
+type Limits struct {
+	Commands      int64 `key:"commands" doc:"Ref updates in one push (CodeCommit's own limit is 4000)."`
+	PackBytes     Size  `key:"pack_bytes" doc:"Size of the pack."`
+	Objects       int64 `key:"objects" doc:"Objects in the pack."`
+	ObjectBytes   Size  `key:"object_bytes" doc:"Inflated size of one object (CodeCommit's own limit for a file is 2 GB)."`
+	InflatedBytes Size  `key:"inflated_bytes" doc:"Inflated size of all objects together."`
+	Commits       int64 `key:"commits" doc:"New commits that are judged in one push."`
+	FreeDisk      Size  `key:"free_disk" doc:"Free space of the data directory below which pushes are refused; reads go on."`
+}
+
+// Policy says which pushes are refused before the upstream sees them.
+type Policy struct {
+	RequireKey           bool     `key:"require_key" doc:"Whether every new commit must name an issue."`
+	KeyMustExist         bool     `key:"key_must_exist" doc:"Whether the named issue must exist in Jira. While Jira cannot be reached keys are not checked."`
+	Projects             []string `key:"projects" doc:"Jira project keys that count. Empty: every project that Jira has."`
+	ProtectDefaultBranch bool     `key:"protect_default_branch" doc:"Whether forced pushes to the default branch and its deletion are refused."`
+	MessagePattern       string   `key:"message_pattern" doc:"Regular expression (RE2, up to 1024 bytes) that every new commit message must match. Empty: none."`
+	ExemptMerges         bool     `key:"exempt_merges" doc:"Whether merge commits need no key and need not match message_pattern."`
+	ExemptReverts        bool     `key:"exempt_reverts" doc:"The same for commits made by git revert."`
+	ExemptUsers          []string `key:"exempt_users" doc:"User names whose pushes these rules do not judge."`
+	ExemptBranches       []string `key:"exempt_branches" doc:"Branch globs that these rules do not judge: * stays between slashes, ** crosses them."`
+}
+
+// SmartCommits says who carries out commands in commit messages.
+type SmartCommits struct {
+	Processor string   `key:"processor" oneof:"gitferry|jira|off" doc:"gitferry carries commands out itself; jira leaves them to Jira's own processor, which knows fewer; off carries out none."`
+	MaxAge    Duration `key:"max_age" doc:"Commands of commits older than this are not carried out; the commit is linked all the same."`
+}
+
+// Jira is the one site that issue keys lead to. Kind is empty when there is none.
+type Jira struct {
+	Kind                    string       `key:"kind" oneof:"|cloud|datacenter" doc:"Edition of the site. Empty: no Jira, or one that is set up in the pages."`
+	URL                     string       `key:"url" doc:"Base URL of the site, with its context path if it has one."`
+	Email                   string       `key:"email" doc:"Cloud: e-mail address of the service account that owns api_token."`
+	APIToken                ferry.Secret `key:"api_token" doc:"Cloud: API token of the service account."`
+	APITokenFile            string       `key:"api_token_file"`
+	ClientID                string       `key:"client_id" doc:"Cloud: OAuth credentials of the site, for development information."`
+	ClientSecret            ferry.Secret `key:"client_secret" doc:"Cloud: secret of client_id."`
+	ClientSecretFile        string       `key:"client_secret_file"`
+	PersonalAccessToken     ferry.Secret `key:"personal_access_token" doc:"Data Center: personal access token of the service account."`
+	PersonalAccessTokenFile string       `key:"personal_access_token_file"`
+	DevinfoURL              string       `key:"devinfo_url" doc:"Cloud: base URL of the development information API. Empty: Atlassian's own."`
+	TokenURL                string       `key:"token_url" doc:"Cloud: where client_id and client_secret are changed for a token. Empty: devinfo_url with /oauth/token."`
+}
+
+// Log says what is logged, and how, on standard error.
+type Log struct {
+	Level  string `key:"level" oneof:"debug|info|warn|error" doc:"Least level that is logged."`
+	Format string `key:"format" oneof:"text|json" doc:"One line per record, for people or for machines."`
+}
