@@ -27,8 +27,9 @@ type Commit struct {
 	Message        string // at most MaxMessage bytes are kept
 }
 
-// MaxMessage is how much of a commit message is kept, in bytes.
-const MaxMessage = 64 << 10
+// MaxMessage is how much of a commit message is kept, in bytes: one more than
+// what smart commits are looked for in, so that a cut is noticed there.
+const MaxMessage = 64<<10 + 1
 
 // A Walk says which commits to list.
 type Walk struct {
