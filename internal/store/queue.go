@@ -1,0 +1,149 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+
+	"gitferry/internal/ferry"
+)
+
+// site is the one Jira site's id in the unique keys of the outbox.
+const site = 1
+
+// queueAction adds an action unless its identity is known. An empty state is
+// pending; skipped ones are kept as memory.
+func (x *indexing) queueAction(a Action) error {
+	if a.Identity == "" || a.Key == "" {
+		return invalid("an action without identity or issue")
+	}
+	doneAt := int64(0)
+	switch a.State {
+	case "":
+		a.State = ActionPending
+	case ActionDone, ActionDead, ActionSkipped:
+		doneAt = x.now
+	case ActionLeased:
+		return invalid("a new action cannot be leased")
+	}
+	nextAt := x.now
+	if !a.NextAt.IsZero() {
+		nextAt = ms(a.NextAt)
+	}
+	command := string(a.Command)
+	if command == "" {
+		command = "null"
+	}
+	n, err := x.exec(`
+		INSERT INTO action (
+			site_id, identity, repository_id, oid, issue_key, ordinal, command,
+			author_name, author_email, authored_at, actor_id, push_id,
+			state, attempts, next_at, sent_at, created_at, done_at, jira_id, problem,
+			lease_boot, lease_until, lease_from, sending)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, '', ?, '', 0, '', 0)
+		ON CONFLICT (site_id, identity) DO NOTHING`,
+		site, a.Identity, x.repo, a.OID[:], a.Key, a.Ordinal, command,
+		a.Author.Name, a.Author.Email, ms(a.AuthoredAt), orNull(a.Actor), orNull(a.Push),
+		a.State, nextAt, ms(a.SentAt), x.now, doneAt, a.Problem)
+	if err != nil {
+		return fmt.Errorf("queueing an action for %s: %w", a.Key, err)
+	}
+	x.done.Actions += int(n)
+	return nil
+}
+
+// queueEntity makes the newest version of an entity wait for delivery. What
+// was never known to Jira is not withdrawn, and a commit that waits with the
+// same keys stays as it is: the content of a commit does not change.
+func (x *indexing) queueEntity(e Entity) error {
+	switch e.Kind {
+	case EntityCommit, EntityBranch, EntityPullRequest:
+	default:
+		return invalid("entity kind %.40q: want commit, branch or pull_request", e.Kind)
+	}
+	keys := sortedKeys(e.Keys)
+	var id int64
+	var had []ferry.IssueKey
+	var state EntityState
+	var backfill bool
+	err := x.row([]any{&id, jsonColumn{&had}, &state, &backfill}, `
+		SELECT id, keys, state, backfill FROM entity
+		WHERE site_id = ? AND repository_id = ? AND kind = ? AND entity_id = ?`,
+		site, x.repo, e.Kind, e.EntityID)
+	isNew := errors.Is(err, sql.ErrNoRows)
+	waits := state == EntityPending || state == EntityRetry || state == EntityWaiting
+	switch {
+	case isNew && len(keys) == 0:
+		return nil
+	case isNew:
+		err = x.addEntity(e, keys)
+	case err != nil:
+	case e.Kind == EntityCommit && waits && slices.Equal(had, keys) && (e.Backfill || !backfill):
+		return nil
+	default:
+		// An undelivered live version stays live when a backfill replaces it.
+		err = x.replaceEntity(id, keys, e.Backfill && (backfill || !waits))
+	}
+	if err != nil {
+		return fmt.Errorf("queueing %s %s: %w", e.Kind, e.EntityID, err)
+	}
+	x.done.Entities++
+	return nil
+}
+
+// nextVersion grows whatever the clock does.
+func (x *indexing) nextVersion() (v int64, err error) {
+	err = x.row([]any{&v}, `
+		UPDATE counter SET value = max(value + 1, ?) WHERE name = 'version'
+		RETURNING value`, x.now*1000)
+	return v, err
+}
+
+func (x *indexing) addEntity(e Entity, keys []ferry.IssueKey) error {
+	version, err := x.nextVersion()
+	if err != nil {
+		return err
+	}
+	var id int64
+	if err := x.row([]any{&id}, `
+		INSERT INTO entity (
+			site_id, repository_id, kind, entity_id, keys, version, backfill, state, attempts,
+			next_at, sent_at, queued_at, delivered_version, delivered_keys, problem, lease_boot, lease_until)
+		VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', 0, ?, 0, ?, 0, '[]', '', '', 0)
+		RETURNING id`,
+		site, x.repo, e.Kind, e.EntityID, asJSON(keys), version, e.Backfill, x.now, x.now); err != nil {
+		return err
+	}
+	return x.keyEntity(id, keys)
+}
+
+// replaceEntity gives the entity a newer version. While it is leased the
+// lease goes on for the older one; SaveEntities finds the newer one waiting.
+func (x *indexing) replaceEntity(id int64, keys []ferry.IssueKey, backfill bool) error {
+	version, err := x.nextVersion()
+	if err != nil {
+		return err
+	}
+	if _, err := x.exec(`
+		UPDATE entity SET
+			keys = ?, version = ?, backfill = ?, queued_at = ?,
+			state = CASE state WHEN 'leased' THEN state ELSE 'pending' END,
+			attempts = 0, next_at = ?, problem = ''
+		WHERE id = ?`, asJSON(keys), version, backfill, x.now, x.now, id); err != nil {
+		return err
+	}
+	if _, err := x.exec(`DELETE FROM entity_key WHERE entity_id = ?`, id); err != nil {
+		return err
+	}
+	return x.keyEntity(id, keys)
+}
+
+func (x *indexing) keyEntity(id int64, keys []ferry.IssueKey) error {
+	for _, k := range keys {
+		if _, err := x.exec(`INSERT INTO entity_key (issue_key, entity_id) VALUES (?, ?)`, k, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}

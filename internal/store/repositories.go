@@ -1,0 +1,213 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"gitferry/internal/ferry"
+)
+
+// A RepositoryFilter narrows Repositories. Zero fields do not narrow.
+type RepositoryFilter struct {
+	Integration ferry.IntegrationID
+	State       ferry.RepositoryState
+	Query       string // part of "OWNER/NAME", ASCII case ignored
+	Limit       int    // 0: all
+	Offset      int
+}
+
+func checkRepository(r ferry.Repository) error {
+	if _, err := ferry.ParseRepositoryName(r.Name); err != nil {
+		return err
+	}
+	switch r.State {
+	case ferry.RepositoryEnabled, ferry.RepositoryDisabled, ferry.RepositoryMissing:
+	default:
+		return invalid("state %.40q of repository %s: want enabled, disabled or missing", r.State, r.Name)
+	}
+	return nil
+}
+
+// AddRepository connects a repository to r.IntegrationID and returns it with
+// ID and Owner. An empty State is enabled. It fails with ferry.ErrConflict if
+// the integration has a repository of that name and with ferry.ErrNotFound if
+// there is no such integration.
+func (s *Store) AddRepository(ctx context.Context, r ferry.Repository) (ferry.Repository, error) {
+	if r.State == "" {
+		r.State = ferry.RepositoryEnabled
+	}
+	if err := checkRepository(r); err != nil {
+		return r, err
+	}
+	err := s.write(ctx, "adding repository "+r.Name, func(tx *sql.Tx) error {
+		err := tx.QueryRowContext(ctx, `
+			INSERT INTO repository (
+				integration_id, name, region, host_id, clone_url, default_branch, state, smart_commits, indexed_at, created_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			RETURNING id`,
+			r.IntegrationID, r.Name, r.Region, r.HostID, r.CloneURL, r.DefaultBranch, r.State, r.SmartCommits,
+			ms(r.IndexedAt), ms(s.now())).Scan(&r.ID)
+		if err != nil {
+			return err
+		}
+		r, err = repositoryBy(ctx, tx, "r.id = ?", r.ID)
+		return err
+	})
+	return r, err
+}
+
+const repositoryColumns = `
+	r.id, r.integration_id, i.slug, r.name, r.region, r.host_id, r.clone_url, r.default_branch, r.state, r.smart_commits, r.indexed_at`
+
+const selectRepository = `SELECT ` + repositoryColumns + `
+	FROM repository r JOIN integration i ON i.id = r.integration_id`
+
+// repositoryFields are where repositoryColumns go.
+func repositoryFields(r *ferry.Repository) []any {
+	return []any{
+		&r.ID, &r.IntegrationID, &r.Owner, &r.Name, &r.Region, &r.HostID, &r.CloneURL, &r.DefaultBranch, &r.State, &r.SmartCommits, stamp{&r.IndexedAt},
+	}
+}
+
+func scanRepository(row scanner) (r ferry.Repository, err error) {
+	err = row.Scan(repositoryFields(&r)...)
+	return r, err
+}
+
+func repositoryBy(ctx context.Context, q querier, where string, args ...any) (ferry.Repository, error) {
+	r, err := scanRepository(q.QueryRowContext(ctx, selectRepository+" WHERE "+where, args...))
+	if err != nil {
+		return r, fmt.Errorf("reading repository %v: %w", args, kind(err))
+	}
+	return r, nil
+}
+
+// Repositories returns repositories by path.
+func (s *Store) Repositories(ctx context.Context, f RepositoryFilter) ([]ferry.Repository, error) {
+	if f.Limit <= 0 {
+		f.Limit = -1 // SQLite: no limit
+	}
+	var w where
+	if f.Integration != 0 {
+		w.add("r.integration_id = ?", f.Integration)
+	}
+	if f.State != "" {
+		w.add("r.state = ?", f.State)
+	}
+	if f.Query != "" {
+		w.add(`i.slug || '/' || r.name LIKE ? ESCAPE '\'`, "%"+likeEscaper.Replace(f.Query)+"%")
+	}
+	return collect(ctx, s.r, scanRepository, selectRepository+w.String()+`
+		ORDER BY i.slug, r.name LIMIT ? OFFSET ?`, append(w.args, f.Limit, max(f.Offset, 0))...)
+}
+
+var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+
+// Repository returns one repository.
+func (s *Store) Repository(ctx context.Context, id ferry.RepositoryID) (ferry.Repository, error) {
+	return repositoryBy(ctx, s.r, "r.id = ?", id)
+}
+
+// RepositoryByPath returns the repository OWNER/NAME. The owner's case does
+// not matter, the name's does.
+func (s *Store) RepositoryByPath(ctx context.Context, owner, name string) (ferry.Repository, error) {
+	return repositoryBy(ctx, s.r, "i.slug = ? AND r.name = ?", owner, name)
+}
+
+// RepositoriesByName returns the repositories of one name, in one region or
+// with "" in all, by path.
+func (s *Store) RepositoriesByName(ctx context.Context, region, name string) ([]ferry.Repository, error) {
+	return collect(ctx, s.r, scanRepository, selectRepository+`
+		WHERE r.name = ? AND (? = '' OR r.region = ?) ORDER BY i.slug`, name, region, region)
+}
+
+// UpdateRepository writes all fields of a repository but Owner,
+// IntegrationID and IndexedAt. If the repository is its integration's only
+// address (kind git) and CloneURL moves to another host, scheme or port, the
+// integration's secrets are cleared in the same transaction. It fails with
+// ferry.ErrConflict if the name is taken.
+func (s *Store) UpdateRepository(ctx context.Context, r ferry.Repository) error {
+	if err := checkRepository(r); err != nil {
+		return err
+	}
+	return s.write(ctx, "changing repository "+r.Name, func(tx *sql.Tx) error {
+		before, err := repositoryBy(ctx, tx, "r.id = ?", r.ID)
+		if err != nil {
+			return err
+		}
+		i, err := integrationBy(ctx, tx, "id = ?", before.IntegrationID)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `
+			UPDATE repository SET
+				name = ?, region = ?, host_id = ?, clone_url = ?, default_branch = ?, state = ?, smart_commits = ?
+			WHERE id = ?`,
+			r.Name, r.Region, r.HostID, r.CloneURL, r.DefaultBranch, r.State, r.SmartCommits, r.ID); err != nil {
+			return err
+		}
+		if i.Kind == ferry.KindGit && origin(before.CloneURL) != origin(r.CloneURL) {
+			return s.putCredentials(ctx, tx, i.ID, ferry.Credentials{})
+		}
+		return nil
+	})
+}
+
+// removeChunk is how many commits go in one transaction, to keep it short.
+const removeChunk = 2000
+
+// RemoveRepository removes a repository with its index and its development
+// information; what Jira holds must have been withdrawn before. Actions stay,
+// so that no command runs again should the repository come back. A large
+// repository goes in several transactions, the first of which disables it; a
+// call that was cut off may be repeated.
+func (s *Store) RemoveRepository(ctx context.Context, id ferry.RepositoryID) error {
+	what := fmt.Sprintf("removing repository %d", id)
+	err := s.write(ctx, what, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `UPDATE repository SET state = ? WHERE id = ?`, ferry.RepositoryDisabled, id)
+		return one(res, err, ferry.ErrNotFound)
+	})
+	for _, table := range []string{"git_commit", "entity"} {
+		for more := true; more && err == nil; {
+			err = s.write(ctx, what, func(tx *sql.Tx) error {
+				res, err := tx.ExecContext(ctx, `
+					DELETE FROM `+table+` WHERE id IN (
+						SELECT id FROM `+table+` WHERE repository_id = ? LIMIT ?)`, id, removeChunk)
+				if err != nil {
+					return err
+				}
+				n, err := res.RowsAffected()
+				more = n == removeChunk
+				return err
+			})
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, what, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `DELETE FROM repository WHERE id = ?`, id)
+		return one(res, err, ferry.ErrNotFound)
+	})
+}
+
+// A where collects conditions, whose text is constant, and their arguments.
+type where struct {
+	conditions []string
+	args       []any
+}
+
+func (w *where) add(condition string, args ...any) {
+	w.conditions = append(w.conditions, condition)
+	w.args = append(w.args, args...)
+}
+
+// String returns the WHERE clause, empty without conditions.
+func (w *where) String() string {
+	if len(w.conditions) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(w.conditions, " AND ")
+}
