@@ -32,6 +32,16 @@ func ParseLevel(s string) (Level, error) {
 // MarshalText makes JSON show a level by its name.
 func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
+// UnmarshalText is the inverse of MarshalText.
+func (l *Level) UnmarshalText(b []byte) error {
+	v, err := ParseLevel(string(b))
+	if err != nil {
+		return err
+	}
+	*l = v
+	return nil
+}
+
 // A Grant gives one user a level on all repositories whose path matches Glob.
 type Grant struct {
 	ID    int64
@@ -88,6 +98,7 @@ const (
 	ActionMaintain    Action = "maintain"     // reindex, purge, settings of a repository
 	ActionAPIRead     Action = "api-read"     // API reads that name no repository
 	ActionAdmin       Action = "admin"        // integrations, users, grants, deliveries
+	ActionSelf        Action = "self"         // the user's own keys and tokens
 )
 
 // Check is the one place that decides access: nil allows, ErrDenied refuses.
@@ -100,6 +111,11 @@ func Check(s Subject, action Action, path string, now time.Time) error {
 	switch action {
 	case ActionAdmin:
 		if s.User.Admin && s.hasScope(ScopeAPIAdmin) {
+			return nil
+		}
+		return ErrDenied
+	case ActionSelf:
+		if s.hasScope(ScopeAPIAdmin) {
 			return nil
 		}
 		return ErrDenied

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"gitferry/internal/ferry"
 )
 
@@ -70,9 +72,32 @@ func (r *Runner) UpdateRefs(ctx context.Context, dir string, updates []ferry.Ref
 		if b.Len() == 0 {
 			continue
 		}
-		if err := r.Run(ctx, Command{Dir: dir, Args: []string{"update-ref", "--no-deref", "-z", "--stdin"}, Stdin: b}); err != nil {
+		c := Command{Dir: dir, Args: []string{"update-ref", "--no-deref", "-z", "--stdin"}, Stdin: b}
+		if len(updates) > syncAtOnce {
+			c.Config = [][2]string{{"core.fsync", "objects,derived-metadata"}}
+		}
+		if err := r.Run(ctx, c); err != nil {
 			return fmt.Errorf("moving refs: %w", err)
 		}
+	}
+	if len(updates) > syncAtOnce {
+		return syncFileSystem(dir)
+	}
+	return nil
+}
+
+// syncAtOnce is the number of updates beyond which the file system is made
+// durable once instead of each ref file by itself.
+const syncAtOnce = 16
+
+func syncFileSystem(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("moving refs: %w", err)
+	}
+	defer d.Close()
+	if err := unix.Syncfs(int(d.Fd())); err != nil {
+		return fmt.Errorf("moving refs: %w", err)
 	}
 	return nil
 }
