@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // pack builds a pack from its entries, with a valid trailer.
@@ -144,6 +145,7 @@ type verdict struct {
 	end      int64 // if accepted: where the pack ends, trailer included
 	stderr   string
 	signal   bool // died by a signal
+	cpu      time.Duration
 }
 
 // ask runs index-pack --stdin --fix-thin on the pack and forgets the result.
@@ -168,6 +170,7 @@ func (j *judge) ask(t testing.TB, p []byte) verdict {
 	unread, _ := io.Copy(io.Discard, in)
 	<-written
 	v := verdict{accepted: err == nil, stderr: stderr.String()}
+	v.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		v.signal = !exit.Exited()
 	} else if err != nil {

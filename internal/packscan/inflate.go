@@ -1,11 +1,10 @@
 package packscan
 
 import (
-	"compress/flate"
 	"encoding/binary"
+	"fmt"
 	"hash"
 	"hash/adler32"
-	"io"
 
 	"gitferry/internal/ferry"
 )
@@ -13,48 +12,39 @@ import (
 // An inflater runs through one zlib stream after the other (RFC 1950) and
 // throws the content away. Its buffers are reused.
 type inflater struct {
-	in    *input
-	flate io.ReadCloser // also a flate.Resetter
-	adler hash.Hash32
-	out   [64 << 10]byte
-	head  [20]byte // start of the content: two sizes, if it is a delta
-	headN int
+	deflate deflate
+	in      *input
+	adler   hash.Hash32
+	flushed int   // content in deflate.out that was counted and summed
+	size    int64 // declared
+	got     int64
+	start   int64    // of the entry, for errors
+	head    [20]byte // start of the content: two sizes, if it is a delta
+	headN   int
 }
 
 func newInflater(in *input) *inflater {
-	return &inflater{in: in, flate: flate.NewReader(in), adler: adler32.New()}
+	f := &inflater{in: in, adler: adler32.New()}
+	f.deflate.in, f.deflate.flush = in, f.flush
+	return f
 }
 
 // object consumes a zlib stream that must inflate to exactly size bytes and
 // end with the right checksum. start is the entry's offset, for errors.
 func (f *inflater) object(size int64, delta bool, start int64) error {
+	f.size, f.start, f.got, f.flushed, f.headN = size, start, 0, 0, 0
+	f.adler.Reset()
 	if err := f.zlibHeader(start); err != nil {
 		return err
 	}
-	if err := f.flate.(flate.Resetter).Reset(f.in, nil); err != nil {
-		return err
+	switch err := f.deflate.stream(); {
+	case err == errDeflate:
+		return fault(start, ferry.ErrInvalid, "inflating: %v", err)
+	case err != nil:
+		return fault(start, err, "inflating")
 	}
-	f.adler.Reset()
-	f.headN = 0
-	var got int64
-	for {
-		n, err := f.flate.Read(f.out[:])
-		if got += int64(n); got > size {
-			return fault(start, ferry.ErrInvalid, "object is longer than its declared %d bytes", size)
-		}
-		f.adler.Write(f.out[:n])
-		if f.headN < len(f.head) {
-			f.headN += copy(f.head[f.headN:], f.out[:n])
-		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return fault(start, inflateKind(err), "inflating: %v", err)
-		}
-	}
-	if got < size {
-		return fault(start, ferry.ErrInvalid, "object of %d bytes, declared %d", got, size)
+	if f.got < size {
+		return fault(start, ferry.ErrInvalid, "object of %d bytes, declared %d", f.got, size)
 	}
 	var sum [4]byte
 	if err := f.in.readFull(sum[:]); err != nil {
@@ -65,6 +55,29 @@ func (f *inflater) object(size int64, delta bool, start int64) error {
 	}
 	if delta && !f.deltaHead() {
 		return fault(start, ferry.ErrInvalid, "delta without its sizes")
+	}
+	return nil
+}
+
+// errTooLong ends a stream that is longer than its object's declared size.
+var errTooLong = fmt.Errorf("longer than declared: %w", ferry.ErrInvalid)
+
+// flush counts and sums the content that came since the last call. When the
+// output is full it keeps the last window of it.
+func (f *inflater) flush() error {
+	d := &f.deflate
+	p := d.out[f.flushed:d.w]
+	f.flushed = d.w
+	if f.got += int64(len(p)); f.got > f.size {
+		return errTooLong
+	}
+	f.adler.Write(p)
+	if f.headN < len(f.head) {
+		f.headN += copy(f.head[f.headN:], p)
+	}
+	if d.w > len(d.out)-maxMatch {
+		copy(d.out[:window], d.out[d.w-window:d.w])
+		d.w, f.flushed = window, window
 	}
 	return nil
 }
@@ -84,12 +97,4 @@ func (f *inflater) zlibHeader(start int64) error {
 		return fault(start, ferry.ErrInvalid, "zlib preset dictionary")
 	}
 	return nil
-}
-
-// inflateKind keeps an early end apart from bad data.
-func inflateKind(err error) error {
-	if err == io.ErrUnexpectedEOF {
-		return err
-	}
-	return ferry.ErrInvalid
 }

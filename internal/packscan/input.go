@@ -20,8 +20,8 @@ const (
 //
 //	0 <= sent <= pos <= end <= len(buf)
 //
-// It implements io.ByteReader, so that compress/flate takes no byte beyond
-// the end of a deflate stream: what was consumed was attributed.
+// The inflater looks ahead in what is filled and gives back what it did not
+// need; it never has bytes forwarded that may lie behind the end of a stream.
 type input struct {
 	r       io.Reader
 	forward func([]byte) error
@@ -69,8 +69,14 @@ func (in *input) Read(p []byte) (int, error) {
 
 // readFull consumes len(p) bytes; an early end is io.ErrUnexpectedEOF.
 func (in *input) readFull(p []byte) error {
-	_, err := io.ReadFull(in, p)
-	return unexpected(err)
+	for len(p) > 0 {
+		n, err := in.Read(p)
+		if err != nil {
+			return unexpected(err)
+		}
+		p = p[n:]
+	}
+	return nil
 }
 
 // fill reads more bytes when all that there are have been consumed.

@@ -2,6 +2,7 @@ package packscan
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/zlib"
 	"encoding/binary"
 	"errors"
@@ -222,7 +223,7 @@ func mutateEntry(rnd *rand.Rand, e []byte) []byte {
 // inflateSome inflates one deflate stream and says how much of b it took.
 func inflateSome(b []byte) (content []byte, used int64, ok bool) {
 	in := newInput(bytes.NewReader(b), nil, int64(len(b)))
-	content, err := io.ReadAll(io.LimitReader(newInflater(in).flate, 1<<20))
+	content, err := io.ReadAll(io.LimitReader(flate.NewReader(in), 1<<20))
 	return content, in.offset(), err == nil && len(content) < 1<<20
 }
 
