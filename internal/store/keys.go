@@ -111,6 +111,14 @@ func (s *Store) SubjectByKey(ctx context.Context, fingerprint, address string) (
 	return subject, nil
 }
 
+// KnowsKey reports whether a key of that fingerprint is registered. It signs
+// nobody in. Trouble with the books counts as yes: the key that signs decides.
+func (s *Store) KnowsKey(ctx context.Context, fingerprint string) bool {
+	var one int
+	err := s.r.QueryRowContext(ctx, `SELECT 1 FROM ssh_key WHERE fingerprint = ?`, fingerprint).Scan(&one)
+	return !errors.Is(err, sql.ErrNoRows)
+}
+
 // noteUse writes when and from where a credential was used, unless that was
 // written within the last minute. Trouble with it does not keep anybody out.
 func (s *Store) noteUse(ctx context.Context, update string, id int64, last time.Time, address string) {

@@ -1,0 +1,92 @@
+// Package api is the HTTP server for everything but git: the API for
+// administration and people's tools, and the end points of operations.
+//
+// Handlers decode, call one thing and encode; they return errors and never
+// write them. One table turns the kinds of package ferry into statuses, one
+// function decides who asks (signIn) and one what they may do (ferry.Check).
+// All routes stand in routes.go, as a table from which the router, the checks
+// of access and the OpenAPI document are made, so that none can be forgotten.
+//
+// cmd makes one Server and mounts it beside the git doors.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"gitferry/internal/discovery"
+	"gitferry/internal/ferry"
+	"gitferry/internal/git"
+	"gitferry/internal/index"
+	"gitferry/internal/issues"
+	"gitferry/internal/outbox"
+	"gitferry/internal/policy"
+	"gitferry/internal/smartcommit"
+	"gitferry/internal/store"
+	"gitferry/internal/upstream"
+	"gitferry/mirror"
+)
+
+// Config holds what a Server works with. All fields are needed.
+type Config struct {
+	Store     *store.Store
+	Mirror    *mirror.Dir
+	Git       *git.Runner
+	Index     *index.Index
+	Outbox    *outbox.Outbox
+	Discovery *discovery.Discovery
+	Issues    *issues.Lookup
+	Dialer    *upstream.Dialer
+	PublicURL string // how people reach this server, without a slash at the end
+	SSHHost   string // how developers reach the SSH door, "" if it is off
+	Version   string
+	// TrustClearText says whether a peer's clear-text requests may carry
+	// credentials.
+	TrustClearText func(remoteAddr string) bool
+	Connections    Connections
+	// AddSSHKey registers a public key as it stands in authorized_keys.
+	AddSSHKey func(ctx context.Context, user ferry.UserID, name, line string) (store.SSHKey, error)
+	// Policy returns the push rules that hold now, SetPolicy replaces them.
+	Policy    func(context.Context) (policy.Rules, error)
+	SetPolicy func(context.Context, policy.Rules) error
+	// ParseOptions says how messages are read now.
+	ParseOptions func(context.Context) (smartcommit.Options, error)
+	Log          *slog.Logger
+}
+
+// Connections connects and disconnects upstreams.
+type Connections interface {
+	// Add stores an integration and connects what names, or the integration
+	// itself, say.
+	Add(ctx context.Context, i ferry.Integration, secrets ferry.Credentials, names []string) (ferry.Integration, discovery.Found, error)
+	// Connect connects repositories of an account by name.
+	Connect(ctx context.Context, id ferry.IntegrationID, names []string) (discovery.Found, error)
+	// Disconnect and DisconnectAll remove a repository or an integration once
+	// Jira took all withdrawals, of which they return how many still wait;
+	// call again while there are any. With force they do not withdraw.
+	Disconnect(ctx context.Context, r ferry.Repository, force bool) (waiting int, err error)
+	DisconnectAll(ctx context.Context, i ferry.Integration, force bool) (waiting int, err error)
+}
+
+// A Server answers HTTP requests.
+type Server struct {
+	Config
+	echo     *echo.Echo
+	document map[string]any // the OpenAPI description
+}
+
+// New makes a server.
+func New(c Config) *Server {
+	s := &Server{Config: c, echo: echo.New(), document: describe(v1)}
+	s.echo.HideBanner, s.echo.HidePort = true, true
+	s.echo.IPExtractor = echo.ExtractIPDirect()
+	s.echo.HTTPErrorHandler = s.fail
+	s.routes()
+	return s
+}
+
+// ServeHTTP answers a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }

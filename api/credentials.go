@@ -1,0 +1,150 @@
+package api
+
+import (
+	"slices"
+	"time"
+
+	"gitferry/internal/ferry"
+	"gitferry/internal/store"
+)
+
+// jiraTokenIn is a personal Jira token, with which the person's smart commits
+// act. An empty one removes what is stored.
+type jiraTokenIn struct {
+	Token string `json:"token"`
+	Email string `json:"email,omitempty"`
+}
+
+func (s *Server) setJiraToken(c *call, in jiraTokenIn) (nothing, error) {
+	u, err := s.user(c)
+	if err != nil {
+		return nothing{}, err
+	}
+	if in.Email == "" {
+		in.Email = u.Email
+	}
+	return nothing{}, s.Store.SetJiraToken(c.ctx, u.ID, ferry.NewSecret(in.Token), in.Email)
+}
+
+func (s *Server) listKeys(c *call) (page[SSHKey], error) {
+	u, err := s.user(c)
+	if err != nil {
+		return page[SSHKey]{}, err
+	}
+	all, err := s.Store.SSHKeys(c.ctx, u.ID)
+	if err != nil {
+		return page[SSHKey]{}, err
+	}
+	return cut(c, all, func(k store.SSHKey) SSHKey { return SSHKeyOf(k, u.Name) })
+}
+
+type keyIn struct {
+	Name   string `json:"name,omitempty"`
+	Public string `json:"public"` // as in authorized_keys
+}
+
+// addKey registers a key. It opens all that its owner may do with git, so a
+// token that is narrower cannot add one.
+func (s *Server) addKey(c *call, in keyIn) (SSHKey, error) {
+	u, err := s.user(c)
+	if err != nil {
+		return SSHKey{}, err
+	}
+	if !c.covers([]ferry.Scope{ferry.ScopeRepoRead, ferry.ScopeRepoWrite}, nil) {
+		return SSHKey{}, errNarrow
+	}
+	k, err := s.AddSSHKey(c.ctx, u.ID, in.Name, in.Public)
+	return SSHKeyOf(k, u.Name), err
+}
+
+func (s *Server) removeKey(c *call) (nothing, error) {
+	id, err := c.number("id")
+	if err != nil {
+		return nothing{}, err
+	}
+	u, err := s.user(c)
+	if err != nil {
+		return nothing{}, err
+	}
+	all, err := s.Store.SSHKeys(c.ctx, u.ID)
+	if err != nil {
+		return nothing{}, err
+	}
+	if !slices.ContainsFunc(all, func(k store.SSHKey) bool { return k.ID == id }) {
+		return nothing{}, ferry.ErrNotFound
+	}
+	return nothing{}, s.Store.RemoveSSHKey(c.ctx, id)
+}
+
+var errNarrow = &ferry.Message{Kind: ferry.ErrDenied, Text: "the token of this request is narrower than what it asks for; use one with these scopes and repositories"}
+
+// covers reports whether the credential of the request is at least as wide as
+// scopes and globs, so that nobody makes a wider one with it.
+func (c *call) covers(scopes []ferry.Scope, globs []string) bool {
+	if c.subject.Scopes != nil {
+		for _, s := range scopes {
+			if !slices.Contains(c.subject.Scopes, s) {
+				return false
+			}
+		}
+	}
+	if len(c.subject.Globs) == 0 {
+		return true
+	}
+	for _, g := range globs {
+		if !slices.Contains(c.subject.Globs, g) {
+			return false
+		}
+	}
+	return len(globs) > 0
+}
+
+func (s *Server) listTokens(c *call) (page[Token], error) {
+	u, err := s.user(c)
+	if err != nil {
+		return page[Token]{}, err
+	}
+	all, err := s.Store.Tokens(c.ctx, u.ID)
+	if err != nil {
+		return page[Token]{}, err
+	}
+	return cut(c, all, func(t store.Token) Token { return TokenOf(t, u.Name) })
+}
+
+type tokenIn struct {
+	Name      string        `json:"name"`
+	Scopes    []ferry.Scope `json:"scopes"`
+	Globs     []string      `json:"repositories,omitempty"`
+	ExpiresAt time.Time     `json:"expires_at,omitzero"` // left out: in 90 days
+}
+
+func (s *Server) addToken(c *call, in tokenIn) (NewToken, error) {
+	u, err := s.user(c)
+	if err != nil {
+		return NewToken{}, err
+	}
+	if !c.covers(in.Scopes, in.Globs) {
+		return NewToken{}, errNarrow
+	}
+	text, t, err := s.Store.NewToken(c.ctx, store.Token{User: u.ID, Name: in.Name, Scopes: in.Scopes, Globs: in.Globs, ExpiresAt: in.ExpiresAt})
+	return NewToken{TokenOf(t, u.Name), text.Reveal()}, err
+}
+
+func (s *Server) revokeToken(c *call) (nothing, error) {
+	id, err := c.number("id")
+	if err != nil {
+		return nothing{}, err
+	}
+	u, err := s.user(c)
+	if err != nil {
+		return nothing{}, err
+	}
+	all, err := s.Store.Tokens(c.ctx, u.ID)
+	if err != nil {
+		return nothing{}, err
+	}
+	if !slices.ContainsFunc(all, func(t store.Token) bool { return t.ID == id }) {
+		return nothing{}, ferry.ErrNotFound
+	}
+	return nothing{}, s.Store.RevokeToken(c.ctx, id)
+}

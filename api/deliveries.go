@@ -1,0 +1,73 @@
+package api
+
+import (
+	"time"
+
+	"gitferry/internal/ferry"
+	"gitferry/internal/store"
+)
+
+var deliveryState = param{"state", "pending, leased, retry, verify, waiting, paused, dead, done or skipped"}
+
+func (s *Server) listDeliveries(c *call) (page[Delivery], error) {
+	return s.deliveries(c, store.DeliveryFilter{State: c.value("state")})
+}
+
+func (s *Server) deliveries(c *call, f store.DeliveryFilter) (page[Delivery], error) {
+	repos, err := s.Store.Repositories(c.ctx, store.RepositoryFilter{})
+	if err != nil {
+		return page[Delivery]{}, err
+	}
+	paths := make(map[ferry.RepositoryID]string, len(repos))
+	for _, r := range repos {
+		paths[r.ID] = r.Path()
+	}
+	return walk(c, func(before string, limit int) ([]store.Delivery, error) {
+		f.Before, f.Limit = before, limit
+		return s.Store.Deliveries(c.ctx, f)
+	}, func(d store.Delivery) string { return d.Cursor },
+		func(store.Delivery) bool { return true },
+		func(d store.Delivery) Delivery { return DeliveryOf(d, paths[d.Repository]) })
+}
+
+// retryDelivery makes a delivery due now. Of a dead command the caller must
+// know that it had no effect.
+func (s *Server) retryDelivery(c *call) (nothing, error) {
+	if err := s.Store.RetryDelivery(c.ctx, c.param("id")); err != nil {
+		return nothing{}, err
+	}
+	s.Outbox.Wake()
+	return nothing{}, nil
+}
+
+func (s *Server) discardDelivery(c *call) (nothing, error) {
+	return nothing{}, s.Store.DiscardDelivery(c.ctx, c.param("id"), c.subject.User.Name)
+}
+
+func (s *Server) getPause(c *call) (Pause, error) {
+	p, ok, err := s.Store.Paused(c.ctx)
+	if err != nil || !ok {
+		return Pause{}, err
+	}
+	return Pause{Paused: true, Reason: p.Reason, Since: p.Since, Until: p.Until}, nil
+}
+
+type pauseIn struct {
+	Reason string    `json:"reason"`
+	Until  time.Time `json:"until,omitzero"` // at most 24 hours ahead; left out: until resumed
+}
+
+func (s *Server) pause(c *call, in pauseIn) (Pause, error) {
+	if err := s.Store.PauseDeliveries(c.ctx, in.Reason, in.Until); err != nil {
+		return Pause{}, err
+	}
+	return s.getPause(c)
+}
+
+func (s *Server) resume(c *call) (nothing, error) {
+	if err := s.Store.ResumeDeliveries(c.ctx); err != nil {
+		return nothing{}, err
+	}
+	s.Outbox.Wake()
+	return nothing{}, nil
+}

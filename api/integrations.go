@@ -1,0 +1,236 @@
+package api
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"gitferry/internal/ferry"
+	"gitferry/internal/store"
+)
+
+// secretsIn are the secrets of an integration in a request. They have no way
+// out.
+type secretsIn struct {
+	SecretAccessKey string `json:"secret_access_key,omitempty"`
+	SessionToken    string `json:"session_token,omitempty"`
+	GitPassword     string `json:"git_password,omitempty"`
+	SSHPrivateKey   string `json:"ssh_private_key,omitempty"`
+	SSHPassphrase   string `json:"ssh_passphrase,omitempty"`
+}
+
+func (s secretsIn) credentials() ferry.Credentials {
+	return ferry.Credentials{SecretAccessKey: ferry.NewSecret(s.SecretAccessKey), SessionToken: ferry.NewSecret(s.SessionToken),
+		GitPassword: ferry.NewSecret(s.GitPassword), SSHPrivateKey: ferry.NewSecret(s.SSHPrivateKey), SSHPassphrase: ferry.NewSecret(s.SSHPassphrase)}
+}
+
+// integrationIn is a new integration. An account has a region, a single
+// repository a URL.
+type integrationIn struct {
+	Slug           string `json:"slug,omitempty"`
+	Name           string `json:"name,omitempty"`
+	Region         string `json:"region,omitempty"`
+	URL            string `json:"url,omitempty"`
+	GitAuth        string `json:"git_auth,omitempty"`
+	AccessKeyID    string `json:"access_key_id,omitempty"`
+	GitUsername    string `json:"git_username,omitempty"`
+	SSHKeyID       string `json:"ssh_key_id,omitempty"`
+	HostKey        string `json:"host_key,omitempty"`
+	APIEndpoint    string `json:"api_endpoint,omitempty"`
+	SNSEndpoint    string `json:"sns_endpoint,omitempty"`
+	GitEndpoint    string `json:"git_endpoint,omitempty"`
+	PrivateNetwork bool   `json:"private_network,omitempty"`
+	// ConnectAll connects everything, now and later; otherwise Repositories
+	// are the names to connect.
+	ConnectAll   bool     `json:"connect_all,omitempty"`
+	Repositories []string `json:"repositories,omitempty"`
+	secretsIn
+}
+
+// connected is an integration with what a look at it brought.
+type connected struct {
+	Integration Integration `json:"integration"`
+	Found       Found       `json:"found"`
+}
+
+func (s *Server) listIntegrations(c *call) (page[Integration], error) {
+	all, err := s.Store.Integrations(c.ctx)
+	if err != nil {
+		return page[Integration]{}, err
+	}
+	return cut(c, all, IntegrationOf)
+}
+
+func (s *Server) getIntegration(c *call) (Integration, error) {
+	i, err := s.Store.IntegrationBySlug(c.ctx, c.param("slug"))
+	return IntegrationOf(i), err
+}
+
+func (s *Server) addIntegration(c *call, in integrationIn) (connected, error) {
+	i := ferry.Integration{Slug: in.Slug, Name: in.Name, Kind: ferry.KindCodeCommit, Region: in.Region, GitAuth: ferry.GitAuth(in.GitAuth),
+		AccessKeyID: in.AccessKeyID, GitUsername: in.GitUsername, SSHKeyID: in.SSHKeyID, HostKey: in.HostKey, APIEndpoint: in.APIEndpoint,
+		SNSEndpoint: in.SNSEndpoint, GitEndpoint: in.GitEndpoint, PrivateNetwork: in.PrivateNetwork, ConnectAll: in.ConnectAll}
+	if in.URL != "" {
+		i.Kind, i.GitEndpoint, i.ConnectAll = ferry.KindGit, in.URL, false
+	}
+	if i.GitAuth == "" {
+		i.GitAuth = in.defaultAuth()
+	}
+	i, found, err := s.Connections.Add(c.ctx, i, in.credentials(), in.Repositories)
+	return connected{IntegrationOf(i), FoundOf(found)}, err
+}
+
+// defaultAuth is how git signs in with the credentials that are given.
+func (in integrationIn) defaultAuth() ferry.GitAuth {
+	switch {
+	case in.SSHPrivateKey != "":
+		return ferry.GitAuthSSH
+	case in.GitUsername != "":
+		return ferry.GitAuthBasic
+	case in.AccessKeyID != "":
+		return ferry.GitAuthSigV4
+	}
+	return ferry.GitAuthNone
+}
+
+// integrationPatch changes what it names.
+type integrationPatch struct {
+	Name        *string `json:"name,omitempty"`
+	AccessKeyID *string `json:"access_key_id,omitempty"`
+	GitUsername *string `json:"git_username,omitempty"`
+	SSHKeyID    *string `json:"ssh_key_id,omitempty"`
+	HostKey     *string `json:"host_key,omitempty"`
+	APIEndpoint *string `json:"api_endpoint,omitempty"`
+	SNSEndpoint *string `json:"sns_endpoint,omitempty"`
+	GitEndpoint *string `json:"git_endpoint,omitempty"`
+	ConnectAll  *bool   `json:"connect_all,omitempty"`
+	Disabled    *bool   `json:"disabled,omitempty"`
+	secretsIn
+}
+
+// changeIntegration writes what the request names. Secrets were given for an
+// address: one that moves to another host, scheme or port takes none of the
+// stored ones along, and must bring its own (security.md, API-6).
+func (s *Server) changeIntegration(c *call, in integrationPatch) (Integration, error) {
+	before, err := s.Store.IntegrationBySlug(c.ctx, c.param("slug"))
+	if err != nil {
+		return Integration{}, err
+	}
+	i := before
+	for _, f := range []struct{ from, into *string }{{in.Name, &i.Name}, {in.AccessKeyID, &i.AccessKeyID}, {in.GitUsername, &i.GitUsername},
+		{in.SSHKeyID, &i.SSHKeyID}, {in.HostKey, &i.HostKey}, {in.APIEndpoint, &i.APIEndpoint}, {in.SNSEndpoint, &i.SNSEndpoint}, {in.GitEndpoint, &i.GitEndpoint}} {
+		if f.from != nil {
+			*f.into = *f.from
+		}
+	}
+	for _, f := range []struct{ from, into *bool }{{in.ConnectAll, &i.ConnectAll}, {in.Disabled, &i.Disabled}} {
+		if f.from != nil {
+			*f.into = *f.from
+		}
+	}
+	given := in.credentials()
+	have, err := s.Store.Credentials(c.ctx, i.ID)
+	if err != nil {
+		return Integration{}, err
+	}
+	if moved(before, i) {
+		if given == (ferry.Credentials{}) && have != (ferry.Credentials{}) {
+			return Integration{}, &ferry.Message{Kind: ferry.ErrInvalid, Text: "an end point moves to another address; send the secrets for it in the same request"}
+		}
+		have = ferry.Credentials{}
+	}
+	var secrets *ferry.Credentials
+	if given != (ferry.Credentials{}) {
+		merged := MergeCredentials(have, given)
+		secrets = &merged
+	}
+	return IntegrationOf(i), s.Store.UpdateIntegration(c.ctx, i, secrets)
+}
+
+// moved reports whether an end point leads to another host, scheme or port.
+func moved(before, after ferry.Integration) bool {
+	for _, e := range [][2]string{{before.APIEndpoint, after.APIEndpoint}, {before.SNSEndpoint, after.SNSEndpoint}, {before.GitEndpoint, after.GitEndpoint}} {
+		a, err1 := url.Parse(e[0])
+		b, err2 := url.Parse(e[1])
+		if err1 != nil || err2 != nil || a.Scheme != b.Scheme || !strings.EqualFold(a.Host, b.Host) {
+			return true
+		}
+	}
+	return false
+}
+
+// MergeCredentials puts what is given over what there is. What belongs
+// together is replaced together: an access key comes without the old session
+// token, an SSH key without the old passphrase.
+func MergeCredentials(have, given ferry.Credentials) ferry.Credentials {
+	if !given.SecretAccessKey.IsZero() {
+		have.SecretAccessKey, have.SessionToken = given.SecretAccessKey, given.SessionToken
+	}
+	if !given.SessionToken.IsZero() {
+		have.SessionToken = given.SessionToken
+	}
+	if !given.GitPassword.IsZero() {
+		have.GitPassword = given.GitPassword
+	}
+	if !given.SSHPrivateKey.IsZero() {
+		have.SSHPrivateKey, have.SSHPassphrase = given.SSHPrivateKey, given.SSHPassphrase
+	}
+	return have
+}
+
+func (s *Server) syncIntegration(c *call) (Found, error) {
+	i, err := s.Store.IntegrationBySlug(c.ctx, c.param("slug"))
+	if err != nil {
+		return Found{}, err
+	}
+	found, err := s.Discovery.Look(c.ctx, i.ID, nil)
+	return FoundOf(found), err
+}
+
+// repositoryNames are repositories of an account by name.
+type repositoryNames struct {
+	Repositories []string `json:"repositories"`
+}
+
+func (s *Server) connectRepositories(c *call, in repositoryNames) (Found, error) {
+	i, err := s.Store.IntegrationBySlug(c.ctx, c.param("slug"))
+	if err != nil {
+		return Found{}, err
+	}
+	if i.Kind != ferry.KindCodeCommit {
+		return Found{}, &ferry.Message{Kind: ferry.ErrConflict, Text: "this integration is a single repository"}
+	}
+	found, err := s.Connections.Connect(c.ctx, i.ID, in.Repositories)
+	return FoundOf(found), err
+}
+
+// A Removal says whether something is gone. While withdrawals wait for Jira it
+// is not; ask again.
+type Removal struct {
+	Removed bool `json:"removed"`
+	Waiting int  `json:"waiting"`
+}
+
+var forced = param{"force", "true: do not withdraw from Jira what it shows"}
+
+func (s *Server) removeIntegration(c *call) (Removal, error) {
+	i, err := s.Store.IntegrationBySlug(c.ctx, c.param("slug"))
+	if err != nil {
+		return Removal{}, err
+	}
+	n, err := s.Connections.DisconnectAll(c.ctx, i, c.value("force") == "true")
+	s.Outbox.Wake()
+	return Removal{Removed: err == nil && n == 0, Waiting: n}, err
+}
+
+func (s *Server) listOfIntegration(c *call) (page[Repository], error) {
+	i, err := s.Store.IntegrationBySlug(c.ctx, c.param("slug"))
+	if err != nil {
+		return page[Repository]{}, err
+	}
+	repos, err := s.Store.Repositories(c.ctx, store.RepositoryFilter{Integration: i.ID})
+	if err != nil {
+		return page[Repository]{}, fmt.Errorf("listing the repositories of %s: %w", i.Slug, err)
+	}
+	return cut(c, repos, RepositoryOf)
+}

@@ -1,0 +1,126 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"gitferry/internal/ferry"
+	"gitferry/internal/store"
+)
+
+// routes is the whole surface.
+func (s *Server) routes() {
+	e := s.echo
+	e.GET("/healthz", s.health)
+	e.GET("/readyz", s.health)
+	for i := range v1 {
+		e.Add(v1[i].method, "/api/v1"+echoPath(v1[i].path), s.serve(&v1[i]))
+	}
+}
+
+// echoPath writes {name} as echo does, ":name".
+func echoPath(path string) string {
+	return strings.NewReplacer("{", ":", "}", "").Replace(path)
+}
+
+const (
+	read     = ferry.ActionRead
+	maintain = ferry.ActionMaintain
+	apiRead  = ferry.ActionAPIRead
+	admin    = ferry.ActionAdmin
+	own      = ferry.ActionSelf
+
+	post, put, patch, del = http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete
+	created, accepted, ok = http.StatusCreated, http.StatusAccepted, http.StatusOK
+)
+
+// v1 is the table of /api/v1.
+var v1 = []route{
+	get("/openapi.json", "openAPI", "This description", "", (*Server).openAPI),
+
+	get("/user", "getSelf", "Who the token belongs to, and what it may be used for", apiRead, (*Server).getSelf),
+	get("/user/keys", "listOwnKeys", "Own SSH keys", apiRead, (*Server).listKeys, paged()...),
+	send(post, "/user/keys", "addOwnKey", "Register an SSH key", own, created, (*Server).addKey),
+	do(del, "/user/keys/{id}", "removeOwnKey", "Remove an SSH key", own, ok, (*Server).removeKey),
+	get("/user/tokens", "listOwnTokens", "Own tokens", apiRead, (*Server).listTokens, paged()...),
+	send(post, "/user/tokens", "addOwnToken", "Make a token no wider than that of the request; its text is shown this once", own, created, (*Server).addToken),
+	do(del, "/user/tokens/{id}", "revokeOwnToken", "Revoke a token", own, ok, (*Server).revokeToken),
+	send(put, "/user/jira-token", "setOwnJiraToken", "Set the Jira token with which own smart commits act", own, ok, (*Server).setJiraToken),
+
+	get("/repositories", "listRepositories", "Repositories that the token may read", apiRead, (*Server).listRepositories,
+		paged(param{"state", "enabled, disabled or missing"}, param{"query", "part of OWNER/NAME"})...),
+	get(repositoryPath, "getRepository", "A repository with the state of its mirror and index", read, (*Server).getRepository),
+	send(patch, repositoryPath, "changeRepository", "Change what is done with a repository", maintain, ok, (*Server).changeRepository),
+	do(del, repositoryPath, "removeRepository", "Disconnect a repository; ask again while withdrawals wait", admin, ok, (*Server).removeRepository, forced),
+	do(post, repositoryPath+"/sync", "syncRepository", "Look at the upstream and index what moved", maintain, accepted, queue(store.OpSync)),
+	do(post, repositoryPath+"/reindex", "reindexRepository", "Index anew what is not indexed", maintain, accepted, queue(store.OpReindex)),
+	do(post, repositoryPath+"/purge", "purgeRepository", "Remove objects that no ref reaches", maintain, accepted, queue(store.OpPurge)),
+	get(repositoryPath+"/refs", "listRefs", "Branches and tags as indexed", read, (*Server).listRefs, paged()...),
+	get(repositoryPath+"/commits", "listCommits", "Indexed commits, newest first", read, (*Server).listCommits, paged(param{"filter", "all, linked or unlinked"})...),
+	get(repositoryPath+"/commits/{sha}", "getCommit", "A commit with its issues and what Jira heard of it", read, (*Server).getCommit),
+	get(repositoryPath+"/pulls", "listPullRequests", "Pull requests", read, (*Server).listPulls, paged(param{"status", "open or closed"})...),
+	get(repositoryPath+"/movements", "listMovements", "The log of ref movements, oldest first", read, (*Server).listMovements, paged()...),
+	get(repositoryPath+"/pushes", "listPushes", "The latest pushes", maintain, (*Server).listPushes, paged()...),
+	get(repositoryPath+"/jobs", "listRepositoryJobs", "Work on the repository", maintain, (*Server).listRepositoryJobs, paged()...),
+	get(repositoryPath+"/deliveries", "listRepositoryDeliveries", "What Jira shall hear of the repository", maintain, (*Server).listRepositoryDeliveries, paged(deliveryState)...),
+
+	get("/issues/{key}", "getIssue", "What is known of an issue: branches, pull requests, Jira's last answer", apiRead, (*Server).getIssue),
+	get("/issues/{key}/commits", "listIssueCommits", "Commits that name an issue, newest first", apiRead, (*Server).listIssueCommits, paged()...),
+	get("/issues/{key}/deliveries", "listIssueDeliveries", "What Jira shall hear for an issue", admin, (*Server).listIssueDeliveries, paged(deliveryState)...),
+	get("/search", "search", "Issue keys, commit ids and repository names", apiRead, (*Server).search, param{"q", "what to search for"}),
+	quiet(send(post, "/explain", "explain", "What a commit message or branch name would do", apiRead, ok, (*Server).explain)),
+
+	get("/integrations", "listIntegrations", "Upstream accounts and single repositories", admin, (*Server).listIntegrations, paged()...),
+	send(post, "/integrations", "addIntegration", "Connect an account in a region, or a repository by its URL", admin, created, (*Server).addIntegration),
+	get("/integrations/{slug}", "getIntegration", "An integration", admin, (*Server).getIntegration),
+	send(patch, "/integrations/{slug}", "changeIntegration", "Change names, credentials, end points and whether it is enabled", admin, ok, (*Server).changeIntegration),
+	do(del, "/integrations/{slug}", "removeIntegration", "Disconnect an integration; ask again while withdrawals wait", admin, ok, (*Server).removeIntegration, forced),
+	do(post, "/integrations/{slug}/sync", "syncIntegration", "Read the account's list of repositories", admin, ok, (*Server).syncIntegration),
+	get("/integrations/{slug}/repositories", "listIntegrationRepositories", "Connected repositories of an integration", admin, (*Server).listOfIntegration, paged()...),
+	send(post, "/integrations/{slug}/repositories", "connectRepositories", "Connect repositories of an account by name", admin, ok, (*Server).connectRepositories),
+
+	get("/users", "listUsers", "Users", admin, (*Server).listUsers, paged()...),
+	send(post, "/users", "addUser", "Add a user", admin, created, (*Server).addUser),
+	get("/users/{user}", "getUser", "A user", admin, (*Server).getUser),
+	send(patch, "/users/{user}", "changeUser", "Change a user", admin, ok, (*Server).changeUser),
+	do(del, "/users/{user}", "removeUser", "Remove a user with keys, tokens and grants", admin, ok, (*Server).removeUser),
+	get("/users/{user}/keys", "listKeys", "SSH keys of a user", admin, (*Server).listKeys, paged()...),
+	send(post, "/users/{user}/keys", "addKey", "Register an SSH key for a user", admin, created, (*Server).addKey),
+	do(del, "/users/{user}/keys/{id}", "removeKey", "Remove an SSH key of a user", admin, ok, (*Server).removeKey),
+	get("/users/{user}/tokens", "listTokens", "Tokens of a user", admin, (*Server).listTokens, paged()...),
+	send(post, "/users/{user}/tokens", "addToken", "Make a token for a user, no wider than that of the request", admin, created, (*Server).addToken),
+	do(del, "/users/{user}/tokens/{id}", "revokeToken", "Revoke a token of a user", admin, ok, (*Server).revokeToken),
+	get("/users/{user}/grants", "listGrants", "Grants of a user", admin, (*Server).listGrants, paged()...),
+	send(post, "/users/{user}/grants", "addGrant", "Give a user a level; replaces a grant for the same glob", admin, created, (*Server).addGrant),
+	do(del, "/users/{user}/grants/{id}", "removeGrant", "Take a grant back", admin, ok, (*Server).removeGrant),
+	get("/grants", "listAllGrants", "All grants", admin, (*Server).listAllGrants, paged()...),
+
+	get("/deliveries", "listDeliveries", "What Jira shall hear, newest first", admin, (*Server).listDeliveries, paged(deliveryState)...),
+	do(post, "/deliveries/{id}/retry", "retryDelivery", "Make a delivery due now", admin, ok, (*Server).retryDelivery),
+	do(post, "/deliveries/{id}/discard", "discardDelivery", "End a delivery without Jira having heard of it", admin, ok, (*Server).discardDelivery),
+	get("/pause", "getPause", "Whether deliveries are held back", admin, (*Server).getPause),
+	send(put, "/pause", "pause", "Hold back all deliveries", admin, ok, (*Server).pause),
+	do(del, "/pause", "resume", "Let deliveries go on", admin, ok, (*Server).resume),
+
+	get("/jobs", "listJobs", "Background work, newest first", admin, (*Server).listJobs, paged(jobState)...),
+	do(post, "/jobs/{id}/cancel", "cancelJob", "Cancel queued or running work", admin, ok, (*Server).cancelJob),
+	get("/policy", "getPolicy", "What every push must fulfil", admin, (*Server).getPolicy),
+	send(put, "/policy", "setPolicy", "Replace the push rules", admin, ok, (*Server).setPolicy),
+	get("/jira", "getJira", "The Jira site", admin, (*Server).getJira),
+	send(put, "/jira", "setJira", "Connect or change the Jira site", admin, ok, (*Server).setJira),
+	do(del, "/jira", "removeJira", "Forget the Jira site and its secrets", admin, ok, (*Server).removeJira),
+	do(post, "/jira/check", "checkJira", "Sign in to Jira and see what is permitted", admin, ok, (*Server).checkJira),
+	get("/settings", "getSettings", "Settings", admin, (*Server).getSettings),
+	send(patch, "/settings", "changeSettings", "Change settings", admin, ok, (*Server).changeSettings),
+	get("/audit", "listAudit", "Who did what, newest first", admin, (*Server).listAudit,
+		paged(param{"actor", "only of this actor"}, param{"action", "only this action"}, param{"object", "only on this object"})...),
+	get("/audit/proof", "verifyAudit", "Follow the chain of hashes", admin, (*Server).verifyAudit),
+	get("/admin/state", "adminState", "What is waiting, for scripts that wait for quiet", admin, (*Server).adminState),
+	get("/admin/consistency", "consistency", "Compare upstreams, mirrors, index and deliveries", admin, (*Server).consistency),
+}
+
+// quiet marks a route that changes nothing although it is no GET.
+func quiet(r route) route {
+	r.quiet = true
+	return r
+}

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+
+	"gitferry/internal/ferry"
+	"gitferry/internal/policy"
+	"gitferry/internal/smartcommit"
+	"gitferry/internal/store"
+)
+
+// The functions that the API asks cmd for.
+
+func (a *app) connector() connector {
+	return connector{store: a.store, discovery: a.discovery, mirror: a.mirror}
+}
+
+func (a *app) addKey(ctx context.Context, user ferry.UserID, name, line string) (store.SSHKey, error) {
+	return addSSHKey(ctx, a.store, user, name, line)
+}
+
+func (a *app) setPolicy(ctx context.Context, r policy.Rules) error {
+	return a.store.SetSetting(ctx, settingPolicy, r)
+}
+
+func (a *app) readingOptions(ctx context.Context) (smartcommit.Options, error) {
+	o, _, err := a.parseOptions(ctx)
+	return o, err
+}

@@ -1,0 +1,212 @@
+// Package issues answers what Jira knows: which projects there are, and
+// whether an issue exists.
+//
+// The idea is that a push waits for Jira only for a bounded time. Answers come
+// from the books where they are fresh; the rest is asked within a deadline and
+// written down. A key without an answer is "not checked", never "missing".
+//
+// The push policy and the index ask through cmd; Run keeps the list of
+// projects and the site's settings for time tracking fresh. The package changes
+// nothing at Jira.
+package issues
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"gitferry/internal/ferry"
+	"gitferry/internal/jira"
+	"gitferry/internal/outbox"
+	"gitferry/internal/store"
+)
+
+const (
+	// foundFor and missingFor are how long an answer holds.
+	foundFor   = 10 * time.Minute
+	missingFor = time.Minute
+	// projectsEvery is how often the list of projects is read, and no more
+	// often than projectsAtMost when something unknown turned up.
+	projectsEvery  = 10 * time.Minute
+	projectsAtMost = time.Minute
+	// retryEvery is how soon a failed look is repeated.
+	retryEvery = 5 * time.Second
+	// askTimeout bounds one look at the projects.
+	askTimeout = 30 * time.Second
+)
+
+// A Lookup answers from the books and from Jira. Fill the exported fields.
+type Lookup struct {
+	Store *store.Store
+	Sites *outbox.Sites
+	// Deadline bounds the wait for Jira in one States call.
+	Deadline time.Duration
+	// ProjectsChanged is called after the list of projects changed.
+	ProjectsChanged func(context.Context)
+	Log             *slog.Logger
+
+	mu   sync.Mutex
+	bell chan struct{} // guarded by mu; made on first use
+}
+
+// States returns what is known of the keys. Keys that could not be checked in
+// time have no entry. It never fails: trouble with Jira is logged.
+func (l *Lookup) States(ctx context.Context, keys []ferry.IssueKey) map[ferry.IssueKey]store.Issue {
+	known, err := l.Store.IssuesCached(ctx, keys, foundFor)
+	if err != nil {
+		l.Log.Error("reading the issue cache", "err", err)
+		known = nil
+	}
+	states := make(map[ferry.IssueKey]store.Issue, len(keys))
+	var ask []ferry.IssueKey
+	for _, k := range keys {
+		i, ok := known[k]
+		if ok && (i.Exists || time.Since(i.CheckedAt) < missingFor) {
+			states[k] = i
+		} else {
+			ask = append(ask, k)
+		}
+	}
+	if len(ask) == 0 {
+		return states
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.Deadline)
+	defer cancel()
+	client, _, err := l.Sites.Client(ctx)
+	if err != nil {
+		return states
+	}
+	found, err := client.Issues(ctx, ask)
+	if err != nil {
+		l.Log.Warn("keys not checked at Jira", "keys", len(ask), "err", err)
+		return states
+	}
+	var rows []store.Issue
+	for _, k := range ask {
+		row := store.Issue{Key: k}
+		if i, ok := found[k]; ok {
+			row.Exists, row.Summary, row.Status = true, i.Summary, i.Status.Name
+			if i.Key != k {
+				row.MovedTo = i.Key
+			}
+		}
+		states[k] = row
+		rows = append(rows, row)
+	}
+	if err := l.Store.PutIssues(context.WithoutCancel(ctx), rows); err != nil {
+		l.Log.Error("writing the issue cache", "err", err)
+	}
+	return states
+}
+
+// Wake asks for an early look at the projects. It does not block.
+func (l *Lookup) Wake() {
+	select {
+	case l.bells() <- struct{}{}:
+	default:
+	}
+}
+
+func (l *Lookup) bells() chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.bell == nil {
+		l.bell = make(chan struct{}, 1)
+	}
+	return l.bell
+}
+
+// Run keeps the projects and the time-tracking settings fresh until ctx ends.
+func (l *Lookup) Run(ctx context.Context) error {
+	bell := l.bells()
+	for {
+		wait := projectsEvery
+		if err := l.Refresh(ctx); err != nil {
+			if ctx.Err() == nil && !errors.Is(err, ferry.ErrNotFound) {
+				l.Log.Warn("reading Jira's projects", "err", err)
+			}
+			wait = retryEvery
+		}
+		if wait > projectsAtMost {
+			if !sleep(ctx, projectsAtMost) {
+				return nil
+			}
+			wait -= projectsAtMost
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-bell:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// sleep waits and reports whether ctx still goes on.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// Refresh reads the projects and the time-tracking settings now. It fails with
+// ferry.ErrNotFound if no site is connected.
+func (l *Lookup) Refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	client, site, err := l.Sites.Client(ctx)
+	if err != nil {
+		return err
+	}
+	if site.Kind == "cloud" && site.CloudID == "" {
+		if client, site, err = l.learnCloudID(ctx, client, site); err != nil {
+			return err
+		}
+	}
+	projects, err := client.Projects(ctx)
+	if err != nil {
+		return err
+	}
+	before, _, _, err := l.Store.Projects(ctx)
+	if err != nil {
+		return err
+	}
+	if err := l.Store.PutProjects(ctx, projects); err != nil {
+		return err
+	}
+	if c, err := client.Configuration(ctx); err == nil && (c.HoursPerDay != site.HoursPerDay || c.DaysPerWeek != site.DaysPerWeek) {
+		site.HoursPerDay, site.DaysPerWeek = c.HoursPerDay, c.DaysPerWeek
+		if err := l.Store.SetJiraSite(ctx, site); err != nil {
+			return err
+		}
+	}
+	if len(projects) != len(before) && l.ProjectsChanged != nil {
+		l.ProjectsChanged(ctx)
+	}
+	return nil
+}
+
+// learnCloudID asks the site for its cloud id, which the development
+// information API needs, and lets deliveries that waited for it go on.
+func (l *Lookup) learnCloudID(ctx context.Context, client *jira.Client, site store.JiraSite) (*jira.Client, store.JiraSite, error) {
+	id, err := client.FindCloudID(ctx)
+	if err != nil {
+		return client, site, err
+	}
+	site.CloudID = id
+	if err := l.Store.SetJiraSite(ctx, site); err != nil {
+		return client, site, err
+	}
+	if err := l.Store.ResumeDeliveries(ctx); err != nil {
+		return client, site, err
+	}
+	return l.Sites.Client(ctx)
+}

@@ -1,0 +1,158 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"gitferry/internal/ferry"
+	"gitferry/internal/git"
+)
+
+// quarantines is the directory inside a mirror that holds quarantines.
+const quarantines = "incoming"
+
+// A Quarantine is a directory in which objects wait until upstream accepted
+// them. No reader sees them there.
+type Quarantine struct {
+	mirror string
+	dir    string
+}
+
+func newQuarantine(mirror, name string) (*Quarantine, error) {
+	q := &Quarantine{mirror: mirror, dir: filepath.Join(mirror, quarantines, name)}
+	if err := os.MkdirAll(q.Objects(), 0o700); err != nil {
+		return nil, fmt.Errorf("making a quarantine: %w", err)
+	}
+	return q, nil
+}
+
+// Quarantine makes, or opens again, the quarantine called name in the mirror
+// of repo. name holds letters, digits and dashes.
+func (d *Dir) Quarantine(ctx context.Context, repo ferry.Repository, name string) (*Quarantine, error) {
+	s, err := d.state(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	return newQuarantine(s.path, name)
+}
+
+// Name returns the name that the quarantine was made with.
+func (q *Quarantine) Name() string { return filepath.Base(q.dir) }
+
+// Objects returns the object directory, for commands of internal/git.
+func (q *Quarantine) Objects() string { return filepath.Join(q.dir, "objects") }
+
+// Mirror returns the directory of the repository that the quarantine adds to.
+func (q *Quarantine) Mirror() string { return q.mirror }
+
+// File returns the path of a file of the given name beside the objects.
+func (q *Quarantine) File(name string) string { return filepath.Join(q.dir, name) }
+
+// Remove deletes the quarantine with everything in it.
+func (q *Quarantine) Remove() { _ = os.RemoveAll(q.dir) }
+
+// Hold takes the apply lock of repo: until release is called no refresh and
+// no other push moves its refs. A push holds it from the moment its end is
+// released to upstream, so that pushes apply in upstream's order.
+func (d *Dir) Hold(ctx context.Context, repo ferry.Repository) (release func(), err error) {
+	s, err := d.state(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.hold(ctx); err != nil {
+		return nil, err
+	}
+	return s.unhold, nil
+}
+
+// Apply makes the mirror follow a push that upstream accepted: accepted are
+// the updates it took, all says whether it took every one. The caller holds
+// the apply lock. q may be nil for a push without a pack. Applying the same
+// push again does nothing.
+func (d *Dir) Apply(ctx context.Context, repo ferry.Repository, q *Quarantine, accepted []ferry.RefUpdate, all bool) error {
+	s, err := d.state(ctx, repo)
+	if err != nil {
+		return err
+	}
+	if q != nil && len(accepted) > 0 {
+		if all {
+			err = d.keep(s, q)
+		} else {
+			var tips []ferry.OID
+			for _, u := range accepted {
+				if !u.IsDelete() {
+					tips = append(tips, u.New)
+				}
+			}
+			err = d.Git.Repack(ctx, s.path, q.Objects(), tips)
+		}
+		if err != nil {
+			return fmt.Errorf("keeping the objects of a push to %s: %w", repo.Path(), err)
+		}
+	}
+	s.mu.Lock()
+	s.epoch++
+	var updates []ferry.RefUpdate
+	for _, u := range accepted {
+		s.pushedAt[u.Name] = s.epoch
+		if have := s.refs[u.Name].OID; have != u.New {
+			updates = append(updates, ferry.RefUpdate{Name: u.Name, Old: have, New: u.New})
+		}
+	}
+	if s.head == "" {
+		if i := slices.IndexFunc(accepted, func(u ferry.RefUpdate) bool { return u.Name.IsBranch() && !u.IsDelete() }); i >= 0 {
+			s.setHead(accepted[i].Name)
+		}
+	}
+	s.mu.Unlock()
+	if len(updates) == 0 {
+		return nil
+	}
+	return d.moveRefs(ctx, s, updates, nil)
+}
+
+// An UploadPack is one run of git upload-pack on a mirror.
+type UploadPack struct {
+	Stateless bool   // one request on Stdin, one answer on Stdout
+	Protocol  string // validated GIT_PROTOCOL, or ""
+	Stdin     io.Reader
+	Stdout    io.Writer
+}
+
+// UploadPack serves objects of repo. It fails with *git.ExitError if the
+// client broke the protocol or went away.
+func (d *Dir) UploadPack(ctx context.Context, repo ferry.Repository, u UploadPack) error {
+	s, err := d.state(ctx, repo)
+	if err != nil {
+		return err
+	}
+	args := []string{"upload-pack", "--strict", "--timeout=600"}
+	if u.Stateless {
+		args = append(args, "--stateless-rpc")
+	}
+	args = append(args, s.path)
+	err = d.Git.Run(ctx, git.Command{Dir: s.path, Args: args, Stdin: u.Stdin, Stdout: u.Stdout, Protocol: u.Protocol,
+		Config: UploadPackConfig(u.Protocol)})
+	var exit *git.ExitError
+	if errors.As(err, &exit) && strings.Contains(exit.Stderr, "hung up unexpectedly") {
+		return fmt.Errorf("serving %s: the client hung up: %w", repo.Path(), io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+// UploadPackConfig returns the settings of upload-pack that depend on the
+// protocol. Filters are offered in protocol 2 only: before that, a partial
+// clone asks for its missing blobs in a way that is not allowed here, so the
+// client is better off with a whole clone.
+func UploadPackConfig(protocol string) [][2]string {
+	if protocol == "version=2" {
+		return nil
+	}
+	return [][2]string{{"uploadpack.allowFilter", "false"}}
+}

@@ -1,0 +1,70 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+
+	"gitferry/internal/ferry"
+	"gitferry/internal/git"
+)
+
+// upkeepAfter is how many packs may come in before upkeep is worth it.
+const upkeepAfter = 10
+
+// NeedsUpkeep reports whether enough came in since the last upkeep.
+func (d *Dir) NeedsUpkeep(ctx context.Context, repo ferry.Repository) bool {
+	s, err := d.state(ctx, repo)
+	if err != nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.copied && s.packs >= upkeepAfter
+}
+
+// Upkeep puts small packs together and writes what makes reads fast:
+// commit-graph, multi-pack-index and bitmaps. It removes nothing that was not
+// packed anew, so pushes, refreshes and reads go on beside it.
+func (d *Dir) Upkeep(ctx context.Context, repo ferry.Repository) error {
+	s, err := d.state(ctx, repo)
+	if err != nil {
+		return err
+	}
+	return d.maintain(ctx, repo, s,
+		[]string{"repack", "--geometric=2", "-d", "--write-midx", "--write-bitmap-index", "--quiet"},
+		[]string{"commit-graph", "write", "--reachable", "--changed-paths", "--no-progress"},
+		[]string{"pack-refs", "--all"})
+}
+
+// Purge removes at once every object that no ref reaches, as after a forced
+// push that took back a secret. Pushes and refreshes wait until it is done.
+func (d *Dir) Purge(ctx context.Context, repo ferry.Repository) error {
+	s, err := d.state(ctx, repo)
+	if err != nil {
+		return err
+	}
+	if err := s.hold(ctx); err != nil {
+		return err
+	}
+	defer s.unhold()
+	return d.maintain(ctx, repo, s,
+		[]string{"repack", "-a", "-d", "--quiet", "--write-bitmap-index"},
+		[]string{"prune", "--expire=now"},
+		[]string{"commit-graph", "write", "--reachable", "--changed-paths", "--no-progress"})
+}
+
+func (d *Dir) maintain(ctx context.Context, repo ferry.Repository, s *state, commands ...[]string) error {
+	s.mu.Lock()
+	copied := s.copied
+	s.packs = 0
+	s.mu.Unlock()
+	if !copied {
+		return nil
+	}
+	for _, args := range commands {
+		if err := d.Git.Run(ctx, git.Command{Dir: s.path, Args: args, Background: true}); err != nil {
+			return fmt.Errorf("upkeep of %s: %w", repo.Path(), err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,467 @@
+package proxy
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"gitferry/internal/ferry"
+	"gitferry/internal/pktline"
+)
+
+// stallTimeout is how long a git request may move no byte in either direction.
+const stallTimeout = 60 * time.Second
+
+// ServeHTTP answers smart HTTP requests (gitprotocol-http). It is a plain
+// handler: nothing that buffers or times out may stand around it.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path, rest, ok := splitGitPath(r.URL.EscapedPath())
+	if !ok {
+		http.Error(w, "not found", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-cache, max-age=0, must-revalidate")
+	h := &httpGit{s: s, w: w, r: r, path: path}
+	err := h.serve(rest)
+	if err == nil {
+		return
+	}
+	if h.answered() {
+		// The answer has begun: only cutting it tells the client.
+		if r.Context().Err() == nil {
+			s.Log.Warn("git request failed", "path", path, "err", err)
+		}
+		panic(http.ErrAbortHandler)
+	}
+	h.fail(err)
+}
+
+// splitGitPath splits an escaped URL path into the repository's part and one
+// of the three smart HTTP paths. ok is false for anything else, the dumb
+// protocol included, and for paths that are not in canonical form.
+func splitGitPath(p string) (repo, rest string, ok bool) {
+	for _, tail := range []string{"info/refs", "git-upload-pack", "git-receive-pack"} {
+		if repo, ok = strings.CutSuffix(p, "/"+tail); ok {
+			rest = tail
+			break
+		}
+	}
+	if !ok || strings.ContainsAny(repo, "%\\") || strings.Contains(repo, "//") {
+		return "", "", false
+	}
+	for part := range strings.SplitSeq(strings.TrimPrefix(repo, "/"), "/") {
+		if part == "" || part == "." || part == ".." {
+			return "", "", false
+		}
+	}
+	return repo, rest, true
+}
+
+// IsGitPath reports whether a request's escaped path belongs to this door.
+func IsGitPath(escaped string) bool {
+	_, _, ok := splitGitPath(escaped)
+	return ok
+}
+
+// httpGit is one request.
+type httpGit struct {
+	s    *Server
+	w    http.ResponseWriter
+	r    *http.Request
+	path string
+	sent *lateWriter
+}
+
+func (h *httpGit) answered() bool { return h.sent != nil && h.sent.started() }
+
+func (h *httpGit) serve(rest string) error {
+	s, r := h.s, h.r
+	subject, err := h.signIn()
+	if err != nil {
+		return err
+	}
+	leave, err := s.admitUser(r.Context(), subject.User.ID)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if rest == "info/refs" {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			return methodNotAllowed
+		}
+		switch service := r.URL.Query().Get("service"); service {
+		case "git-upload-pack":
+			return h.infoUploadPack(subject)
+		case "git-receive-pack":
+			return h.infoReceivePack(subject)
+		}
+		return &ferry.Message{Kind: ferry.ErrDenied, Text: "only git's smart protocol is served here; use git 1.6.6 or newer"}
+	}
+	if r.Method != http.MethodPost {
+		return methodNotAllowed
+	}
+	if want := "application/x-" + rest + "-request"; r.Header.Get("Content-Type") != want {
+		return &statusError{http.StatusUnsupportedMediaType, "want Content-Type " + want}
+	}
+	body, err := h.body(rest)
+	if err != nil {
+		return err
+	}
+	if rest == "git-upload-pack" {
+		return h.uploadPack(subject, body)
+	}
+	return h.receivePack(subject, body)
+}
+
+// signIn reads Basic credentials: the password is a token. Nobody is let in
+// without.
+func (h *httpGit) signIn() (ferry.Subject, error) {
+	_, token, ok := h.r.BasicAuth()
+	if bearer, isBearer := strings.CutPrefix(h.r.Header.Get("Authorization"), "Bearer "); isBearer {
+		token, ok = bearer, true
+	}
+	if ok && h.r.TLS == nil && !h.s.TrustClearText(h.r.RemoteAddr) {
+		return ferry.Subject{}, &ferry.Message{Kind: ferry.ErrDenied, Text: "credentials are not accepted over clear text; use https"}
+	}
+	if !ok {
+		return ferry.Subject{}, errSignIn
+	}
+	subject, err := h.s.Store.SubjectByToken(h.r.Context(), token, h.r.RemoteAddr)
+	if errors.Is(err, ferry.ErrDenied) || errors.Is(err, ferry.ErrNotFound) {
+		return ferry.Subject{}, errSignIn
+	}
+	return subject, err
+}
+
+// lookUp finds the repository and checks the right to act on it.
+func (h *httpGit) lookUp(subject ferry.Subject, action ferry.Action) (ferry.Repository, error) {
+	return h.s.lookUp(h.r.Context(), subject, h.path, action)
+}
+
+func (h *httpGit) infoUploadPack(subject ferry.Subject) error {
+	repo, err := h.lookUp(subject, ferry.ActionRead)
+	if err != nil {
+		return err
+	}
+	h.w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+	ctx := h.r.Context()
+	version := protocolVersion(h.r.Header.Get("Git-Protocol"))
+	if version == 2 {
+		caps, err := h.s.learnCapabilities(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = h.w.Write(caps.v2)
+		return err
+	}
+	view, err := h.s.freshen(ctx, repo)
+	if err != nil {
+		return err
+	}
+	h.markStale(staleNote(view, h.s.now()))
+	var b bytes.Buffer
+	if err := pktline.WriteServiceHeader(pktline.NewWriter(&b), "git-upload-pack"); err != nil {
+		return err
+	}
+	if err := h.s.advertise(ctx, &b, view, version); err != nil {
+		return err
+	}
+	_, err = h.w.Write(b.Bytes())
+	return err
+}
+
+// markStale tells tools that read headers how old the answer is.
+func (h *httpGit) markStale(note string) {
+	if note != "" {
+		h.w.Header().Set("Gitferry-Stale", note)
+	}
+}
+
+func (h *httpGit) infoReceivePack(subject ferry.Subject) error {
+	repo, err := h.lookUp(subject, ferry.ActionPush)
+	if err != nil {
+		return err
+	}
+	up, shown, err := h.s.openPush(h.r.Context(), repo)
+	if err != nil {
+		return err
+	}
+	up.Abort()
+	h.w.Header().Set("Content-Type", "application/x-git-receive-pack-advertisement")
+	var b bytes.Buffer
+	w := pktline.NewWriter(&b)
+	if err := pktline.WriteServiceHeader(w, "git-receive-pack"); err != nil {
+		return err
+	}
+	if err := pktline.WriteAdvertisement(w, shown); err != nil {
+		return err
+	}
+	_, err = h.w.Write(b.Bytes())
+	return err
+}
+
+func (h *httpGit) uploadPack(subject ferry.Subject, body io.Reader) error {
+	repo, err := h.lookUp(subject, ferry.ActionRead)
+	if err != nil {
+		return err
+	}
+	raw, err := io.ReadAll(io.LimitReader(body, maxRequest+1))
+	if err != nil {
+		return err
+	}
+	if len(raw) > maxRequest {
+		return &statusError{http.StatusRequestEntityTooLarge, "the request is larger than 10 MiB"}
+	}
+	h.w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
+	h.sent = &lateWriter{w: h.w}
+	h.sent.open()
+	ctx := h.r.Context()
+	protocol := validProtocol(h.r.Header.Get("Git-Protocol"))
+	if protocolVersion(protocol) != 2 {
+		opener, first := legacyOpener(raw)
+		return h.s.serveFetch(ctx, repo, protocol, raw, &sectionWriter{w: h.sent, opener: opener}, first)
+	}
+	q, err := readRequest(pktline.NewReader(bytes.NewReader(raw)))
+	if err != nil {
+		return err
+	}
+	switch q.command {
+	case "":
+		return nil
+	case "ls-refs":
+		view, err := h.s.freshen(ctx, repo)
+		if err != nil {
+			return err
+		}
+		h.markStale(staleNote(view, h.s.now()))
+		return lsRefs(pktline.NewWriter(h.sent), q, view)
+	}
+	opener, first := "", false
+	if q.command == "fetch" {
+		opener, first = q.fetchOpener()
+	}
+	return h.s.serveFetch(ctx, repo, protocol, raw, &sectionWriter{w: h.sent, opener: opener}, first)
+}
+
+func (h *httpGit) receivePack(subject ferry.Subject, body io.Reader) error {
+	repo, err := h.lookUp(subject, ferry.ActionPush)
+	if err != nil {
+		return err
+	}
+	in := pktline.NewReader(body)
+	up, shown, err := h.s.openPush(h.r.Context(), repo)
+	if err != nil {
+		return err
+	}
+	h.w.Header().Set("Content-Type", "application/x-git-receive-pack-result")
+	h.sent = &lateWriter{w: h.w}
+	p := &push{s: h.s, repo: repo, subject: subject, address: h.r.RemoteAddr, in: in, out: h.sent, up: up, shown: shown}
+	err = p.receive(h.r.Context())
+	h.sent.open()
+	return err
+}
+
+// body returns the request's body, decoded and bounded.
+func (h *httpGit) body(service string) (io.Reader, error) {
+	limit := int64(maxRequest + 1)
+	if service == "git-receive-pack" {
+		limit = h.s.Limits.PackBytes + maxRequest
+	}
+	raw := &stallReader{r: h.r.Body, c: http.NewResponseController(h.w)}
+	switch enc := h.r.Header.Get("Content-Encoding"); enc {
+	case "", "identity":
+		return io.LimitReader(raw, limit), nil
+	case "gzip":
+		z, err := gzip.NewReader(raw)
+		if err != nil {
+			return nil, &statusError{http.StatusBadRequest, "the body is not gzip"}
+		}
+		return &inflateReader{z: z, raw: raw, left: limit}, nil
+	default:
+		return nil, &statusError{http.StatusUnsupportedMediaType, "Content-Encoding " + pktline.SanitizeTerminal(enc) + " is not supported"}
+	}
+}
+
+// stallReader fails a read that brings nothing for stallTimeout.
+type stallReader struct {
+	r    io.Reader
+	c    *http.ResponseController
+	read int64
+}
+
+func (s *stallReader) Read(p []byte) (int, error) {
+	_ = s.c.SetReadDeadline(time.Now().Add(stallTimeout))
+	n, err := s.r.Read(p)
+	s.read += int64(n)
+	if err == io.EOF {
+		_ = s.c.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// inflateReader stops a body that inflates more than 200 to 1 beyond its
+// first MiB (security reference, HTTP-5).
+type inflateReader struct {
+	z    *gzip.Reader
+	raw  *stallReader
+	out  int64
+	left int64
+}
+
+func (i *inflateReader) Read(p []byte) (int, error) {
+	n, err := i.z.Read(p)
+	i.out += int64(n)
+	if i.left -= int64(n); i.left < 0 || i.out > 1<<20 && i.out > 200*i.raw.read {
+		return 0, &statusError{http.StatusRequestEntityTooLarge, "the body inflates to too much"}
+	}
+	return n, err
+}
+
+// A lateWriter keeps what is written until open is called, then writes
+// through and flushes: over HTTP/1.1 an answer must not begin before the
+// request was read.
+type lateWriter struct {
+	w http.ResponseWriter
+
+	mu     sync.Mutex
+	opened bool         // guarded by mu
+	wrote  bool         // guarded by mu
+	held   bytes.Buffer // guarded by mu
+}
+
+func (l *lateWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.opened {
+		return l.held.Write(p)
+	}
+	l.wrote = true
+	c := http.NewResponseController(l.w)
+	_ = c.SetWriteDeadline(time.Now().Add(stallTimeout))
+	n, err := l.w.Write(p)
+	if err == nil {
+		_ = c.Flush()
+	}
+	return n, err
+}
+
+// open lets the answer begin. Calling it again does nothing.
+func (l *lateWriter) open() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.opened {
+		return
+	}
+	l.opened = true
+	if l.held.Len() > 0 {
+		l.wrote = true
+		_, _ = l.w.Write(l.held.Bytes())
+		l.held = bytes.Buffer{}
+	}
+}
+
+func (l *lateWriter) started() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.wrote
+}
+
+// statusError is an error with an HTTP status of its own.
+type statusError struct {
+	status int
+	text   string
+}
+
+func (e *statusError) Error() string { return e.text }
+
+var (
+	errSignIn        = &statusError{http.StatusUnauthorized, "sign in with your gitferry user name and a token as password"}
+	methodNotAllowed = &statusError{http.StatusMethodNotAllowed, "method not allowed"}
+)
+
+// fail answers with a status and a text that git shows to its user.
+func (h *httpGit) fail(err error) {
+	status, text := http.StatusInternalServerError, "internal error; see the server's log"
+	var se *statusError
+	var m *ferry.Message
+	switch {
+	case errors.As(err, &se):
+		status, text = se.status, se.text
+	case errors.As(err, &m):
+		status, text = statusOf(m.Kind), m.Text
+	case errors.Is(err, ferry.ErrInvalid):
+		status, text = http.StatusBadRequest, err.Error()
+	case errors.Is(err, context.Canceled):
+		return
+	}
+	if status == http.StatusInternalServerError {
+		h.s.Log.Error("git request failed", "path", h.path, "err", err)
+	}
+	header := h.w.Header()
+	if status == http.StatusUnauthorized {
+		header.Set("WWW-Authenticate", `Basic realm="gitferry", charset="UTF-8"`)
+	}
+	if status == http.StatusServiceUnavailable {
+		header.Set("Retry-After", "10")
+	}
+	header.Set("Content-Type", "text/plain; charset=utf-8")
+	h.w.WriteHeader(status)
+	fmt.Fprintf(h.w, "gitferry: %s\n", pktline.SanitizeTerminal(text))
+}
+
+// statusOf is the HTTP status of an error's kind.
+func statusOf(kind error) int {
+	switch {
+	case errors.Is(kind, ferry.ErrNotFound):
+		return http.StatusNotFound
+	case errors.Is(kind, ferry.ErrDenied):
+		return http.StatusForbidden
+	case errors.Is(kind, ferry.ErrInvalid):
+		return http.StatusBadRequest
+	case errors.Is(kind, ferry.ErrConflict):
+		return http.StatusConflict
+	case errors.Is(kind, ferry.ErrUnavailable):
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// protocolVersion reads the version out of a Git-Protocol value.
+func protocolVersion(v string) int {
+	for part := range strings.SplitSeq(v, ":") {
+		switch part {
+		case "version=2":
+			return 2
+		case "version=1":
+			return 1
+		}
+	}
+	return 0
+}
+
+// validProtocol returns the Git-Protocol value that may be given to git: one
+// of three words, whatever else the client wrote.
+func validProtocol(v string) string {
+	if n := protocolVersion(v); n > 0 {
+		return fmt.Sprintf("version=%d", n)
+	}
+	return ""
+}
+
+// IsLoopback reports whether addr, host:port, is this machine.
+func IsLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,107 @@
+// Package proxy is the door for git clients: smart HTTP and SSH. It serves
+// reads from the mirrors and carries pushes to the upstream.
+//
+// The idea of a push: its pack flows through a scanner that knows where every
+// object and the pack itself end, into a quarantine beside the mirror and, if
+// it is large, at the same time to the upstream. The end is held back until
+// the objects are complete, the commits are judged and the release is in the
+// books. Only then may upstream act, and only upstream's answer makes the push
+// a success (receivepack.go, gate.go, release.go). A push whose outcome was
+// lost is settled by reading upstream's refs back (recover.go).
+//
+// Advertisements and ref listings are answered in-process (uploadpack.go).
+// cmd wires the package; it knows no SQL and no Jira.
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"gitferry/internal/ferry"
+	"gitferry/internal/git"
+	"gitferry/internal/policy"
+	"gitferry/internal/store"
+	"gitferry/internal/upstream"
+	"gitferry/mirror"
+)
+
+// A Server serves git clients. Fill the exported fields before use.
+type Server struct {
+	Mirror *mirror.Dir
+	Git    *git.Runner
+	Dialer *upstream.Dialer
+	Target func(context.Context, ferry.Repository) (upstream.Target, error)
+	Store  *store.Store
+	// Judge applies the rules of the repository to a push before upstream
+	// sees its end.
+	Judge func(context.Context, policy.Push) policy.Verdict
+	// Index brings the books up to date with the mirror's refs, in one
+	// transaction with the deliveries that follow from it.
+	Index func(context.Context, ferry.Repository) error
+	// PublicURL is the address of the pages, without a slash at the end.
+	PublicURL string
+	// SSHHost is how developers reach the SSH door: "host" or "host:port".
+	SSHHost string
+	// Scratch is a private directory for small repositories of our own.
+	Scratch string
+	// TrustClearText says that clear-text HTTP may carry credentials from
+	// this peer: loopback, or a proxy that ends TLS.
+	TrustClearText func(remoteAddr string) bool
+	Limits         Limits
+	Log            *slog.Logger
+	Now            func() time.Time // nil: time.Now
+
+	capsMu sync.Mutex
+	caps   *capabilities // guarded by capsMu
+
+	gates gates
+	// pushes counts pushes from release to done, so that a stop can wait.
+	pushes sync.WaitGroup
+}
+
+// Limits bounds what clients may ask for; NewLimits gives the defaults.
+type Limits struct {
+	Freshness        time.Duration // how old a look at upstream may be for a read
+	FreshnessTimeout time.Duration // how long a read waits for upstream before it serves what it has
+	StoreBelow       int64         // packs up to this many bytes are stored first and sent at once
+	Stream           bool          // larger packs flow to upstream while they are checked
+	MaxHold          time.Duration // how long a streamed request may be held before it is cut and sent anew
+	PackBytes        int64
+	PackObjects      int64
+	Commands         int           // ref updates in one push; CodeCommit takes 4,000
+	Commits          int           // commits judged in one push
+	JudgeTimeout     time.Duration // then the push is refused
+	UserOperations   int           // running git operations of one user
+	RepoOperations   int           // running git children of one repository
+	QueueWait        time.Duration // how long a further one waits
+}
+
+// NewLimits returns the defaults (security reference, part 19).
+func NewLimits() Limits {
+	return Limits{
+		Freshness: 2 * time.Second, FreshnessTimeout: 3 * time.Second,
+		StoreBelow: 1 << 20, Stream: true, MaxHold: 15 * time.Second,
+		PackBytes: 2 << 30, PackObjects: 5_000_000,
+		Commands: 4000, Commits: 50_000, JudgeTimeout: 20 * time.Second,
+		UserOperations: 8, RepoOperations: 8, QueueWait: time.Minute,
+	}
+}
+
+func (s *Server) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
+
+// Drain waits until pushes that were released are done, or ctx ends.
+func (s *Server) Drain(ctx context.Context) {
+	done := make(chan struct{})
+	go func() { s.pushes.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,292 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"gitferry/internal/ferry"
+	"gitferry/internal/git"
+	"gitferry/internal/packscan"
+	"gitferry/internal/pktline"
+	"gitferry/internal/policy"
+	"gitferry/internal/upstream"
+	"gitferry/mirror"
+)
+
+// offered are the capabilities that a pushing client may be told of, if the
+// upstream has them; push-options is our own (design decision D4).
+var offered = []string{"report-status", "delete-refs", "side-band-64k", "quiet", "atomic", "ofs-delta", "object-format"}
+
+// pushOptions are the push options that gitferry understands. They are never
+// passed on.
+var pushOptions = []string{"smart-commits=off", "quiet"}
+
+// receiveCapabilities is what a pushing client is offered.
+func receiveCapabilities(up pktline.Capabilities) pktline.Capabilities {
+	caps := up.Intersect(offered...)
+	if v, ok := caps.Value("object-format"); ok && v != "sha1" {
+		caps = slices.DeleteFunc(caps, func(c string) bool { return strings.HasPrefix(c, "object-format=") })
+	}
+	return append(caps, "push-options", "agent=gitferry")
+}
+
+// openPush opens a session with upstream and returns what the client is to be
+// shown of it.
+func (s *Server) openPush(ctx context.Context, repo ferry.Repository) (*upstream.Push, *pktline.Advertisement, error) {
+	if repo.State == ferry.RepositoryMissing {
+		return nil, nil, &ferry.Message{Kind: ferry.ErrUnavailable, Text: repo.Path() + " is gone at its upstream; it can be read here, not pushed to"}
+	}
+	target, err := s.Target(ctx, repo)
+	if err != nil {
+		return nil, nil, err
+	}
+	up, err := s.Dialer.ReceivePack(ctx, target)
+	if err != nil {
+		return nil, nil, s.upstreamProblem(repo, err)
+	}
+	shown := &pktline.Advertisement{Refs: up.Advertisement.Refs, Capabilities: receiveCapabilities(up.Advertisement.Capabilities)}
+	return up, shown, nil
+}
+
+// A push is one push on its way.
+type push struct {
+	s       *Server
+	repo    ferry.Repository
+	subject ferry.Subject
+	address string
+	ssh     bool // the client's stream stays open behind the pack
+	in      *pktline.Reader
+	out     io.Writer
+	up      *upstream.Push
+	shown   *pktline.Advertisement
+
+	name     string // of the quarantine
+	cmds     *pktline.Commands
+	answer   *answer
+	received time.Time
+	q        *mirror.Quarantine // nil without a pack
+	pack     packscan.Result
+	packName string         // in the quarantine
+	scanned  time.Time      // when the hold began
+	held     bytes.Buffer   // the pack so far, while it is small
+	spilled  bool           // it is large and lies in the quarantine only
+	body     io.WriteCloser // upstream's end of a streamed pack
+	wasCut   bool           // the streamed request was cut, a new session is needed
+	words    []byte         // upstream's own lines for the pusher
+	commits  []git.Commit   // new ones, parents first
+	verdict  policy.Verdict
+}
+
+// errRefused ends a push whose refusal was told to the client.
+var errRefused = errors.New("push refused")
+
+// receive reads a push and carries it. What the client must know is written to
+// p.out; the error is for the log.
+func (p *push) receive(ctx context.Context) error {
+	defer p.up.Abort()
+	p.received = p.s.now()
+	p.name = "push-" + strings.ToLower(rand.Text())
+	cmds, err := pktline.ReadCommands(p.in, p.s.Limits.Commands)
+	if err == io.EOF {
+		return nil // looked at the refs and left
+	}
+	if err != nil {
+		return p.broken(err)
+	}
+	if len(cmds.Updates) == 0 {
+		return nil
+	}
+	p.cmds = cmds
+	p.answer = newAnswer(p.out, cmds.Capabilities)
+	defer p.answer.stop()
+	if err := p.checkCommands(); err != nil {
+		p.drain()
+		return p.refuse(ctx, err.Error())
+	}
+	catchUp := make(chan error, 1)
+	go func() { catchUp <- p.catchUp(ctx) }()
+	keep := false
+	if !cmds.DeletesOnly() {
+		if err := <-catchUp; err != nil { // bases of thin packs must be there
+			p.drain()
+			return p.fail(ctx, err)
+		}
+		catchUp <- nil
+		if p.q, err = p.s.Mirror.Quarantine(ctx, p.repo, p.name); err != nil {
+			p.drain()
+			return p.fail(ctx, err)
+		}
+		defer func() {
+			if !keep {
+				p.q.Remove()
+			}
+		}()
+	}
+	if err := p.gate(ctx); err != nil {
+		return err
+	}
+	if err := <-catchUp; err != nil {
+		return p.fail(ctx, err)
+	}
+	keep, err = p.carry(ctx)
+	return err
+}
+
+// broken answers a client that does not speak the protocol.
+func (p *push) broken(err error) error {
+	text := "gitferry: " + pktline.SanitizeTerminal(err.Error())
+	if w := pktline.NewWriter(p.out); p.ssh {
+		_ = w.Printf("ERR %s", text)
+	} else {
+		_ = pktline.NewSideband(p.out, pktline.MaxSideband).Fatal([]byte(text + "\n"))
+	}
+	return err
+}
+
+// checkCommands judges what can be judged without objects.
+func (p *push) checkCommands() error {
+	for _, c := range p.cmds.Capabilities {
+		name, _, _ := strings.Cut(c, "=")
+		known := p.shown.Capabilities.Has(name)
+		if _, ok := p.shown.Capabilities.Value(name); !known && !ok && name != "agent" && name != "session-id" && name != "object-format" {
+			return fmt.Errorf("the client uses the capability %s, which was not offered", name)
+		}
+	}
+	if v, ok := p.cmds.Capabilities.Value("object-format"); ok && v != "sha1" {
+		return fmt.Errorf("object format %s is not supported", v)
+	}
+	for _, o := range p.cmds.PushOptions {
+		if !slices.Contains(pushOptions, o) {
+			return fmt.Errorf("push option %q is not known; known are: %s", o, strings.Join(pushOptions, ", "))
+		}
+	}
+	advertised := make(map[string]ferry.OID, len(p.shown.Refs))
+	for _, r := range p.shown.Refs {
+		advertised[r.Name] = r.OID
+	}
+	for _, u := range p.cmds.Updates {
+		switch {
+		case !u.Name.IsBranch() && !u.Name.IsTag():
+			return fmt.Errorf("%s: only branches and tags can be pushed", u.Name)
+		case u.Name.IsBranch() && isHex40(u.Name.Short()):
+			return fmt.Errorf("%s: a branch cannot be named like a commit", u.Name)
+		case u.Old != advertised[string(u.Name)]:
+			return fmt.Errorf("%s: it has moved upstream since; fetch first, then push again", u.Name)
+		case u.IsDelete() && u.Old.IsZero():
+			return fmt.Errorf("%s: there is no such ref to delete", u.Name)
+		}
+	}
+	return nil
+}
+
+func isHex40(s string) bool {
+	_, err := ferry.ParseOID(s)
+	return err == nil
+}
+
+// catchUp brings the mirror to the refs that upstream advertised for this
+// push: bases of thin packs must be there, and what upstream has is not new.
+func (p *push) catchUp(ctx context.Context) error {
+	if err := p.s.copying(ctx, p.repo, func(line string) { p.answer.say(line) }); err != nil {
+		return err
+	}
+	for range 3 {
+		have, err := p.s.Mirror.Refs(ctx, p.repo)
+		if err != nil {
+			return err
+		}
+		same := true
+		for _, r := range p.up.Advertisement.Refs {
+			if strings.HasPrefix(r.Name, "refs/heads/") || strings.HasPrefix(r.Name, "refs/tags/") {
+				same = same && have[ferry.RefName(r.Name)] == r.OID
+			}
+		}
+		if same {
+			return nil
+		}
+		if _, err := p.s.Mirror.Refresh(ctx, p.repo, 0); err != nil {
+			return p.s.upstreamProblem(p.repo, err)
+		}
+	}
+	return nil // upstream moves faster than we look; old values decide
+}
+
+// drainLimit is how much of a refused push is read and dropped before the
+// answer, so that the client gets to read it.
+const drainLimit = 256 << 20
+
+func (p *push) drain() {
+	if !p.ssh { // over SSH the client reads while it writes, the door drops the rest
+		_, _ = io.CopyN(io.Discard, p.in.Rest(), drainLimit)
+	}
+}
+
+// refuse tells the client that nothing was done, and why.
+func (p *push) refuse(ctx context.Context, reason string) error {
+	p.up.Abort()
+	reasons := make(map[ferry.RefName]string)
+	named := false
+	for _, u := range p.cmds.Updates {
+		if strings.HasPrefix(reason, string(u.Name)+": ") {
+			reasons[u.Name] = strings.TrimPrefix(reason, string(u.Name)+": ")
+			named = true
+		}
+	}
+	for _, u := range p.cmds.Updates {
+		switch {
+		case !named:
+			reasons[u.Name] = reason
+		case reasons[u.Name] == "":
+			reasons[u.Name] = "not attempted: another ref was refused"
+		}
+	}
+	p.record(ctx, reason)
+	return p.report("ok", reasons)
+}
+
+// fail tells the client that the push could not be carried. A text meant for
+// people is shown; anything else is an internal error and stays in the log.
+func (p *push) fail(ctx context.Context, err error) error {
+	p.up.Abort()
+	text := "internal error; nothing was pushed, see the server's log"
+	var m *ferry.Message
+	switch {
+	case errors.As(err, &m):
+		text = m.Text
+	case errors.Is(err, ferry.ErrInvalid):
+		text = err.Error()
+	}
+	p.answer.say(text)
+	p.record(ctx, text)
+	reasons := make(map[ferry.RefName]string)
+	for _, u := range p.cmds.Updates {
+		reasons[u.Name] = firstLine(text)
+	}
+	if reportErr := p.report(firstLine(text), reasons); reportErr != nil {
+		return reportErr
+	}
+	return err
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+// report writes report-status: refs without a reason are ok.
+func (p *push) report(unpack string, reasons map[ferry.RefName]string) error {
+	r := &pktline.Report{Unpack: unpack}
+	for _, u := range p.cmds.Updates {
+		reason, bad := reasons[u.Name]
+		reason = strings.ReplaceAll(pktline.SanitizeTerminal(reason), "\n", " ")
+		r.Refs = append(r.Refs, pktline.RefStatus{Name: u.Name, OK: !bad, Reason: reason})
+	}
+	return p.answer.finish(r)
+}
