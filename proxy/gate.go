@@ -253,6 +253,13 @@ func (p *push) judge(ctx context.Context) error {
 	defer cancel()
 	in := policy.Push{Repository: p.repo, Pusher: p.subject.User, Commits: p.judged(),
 		MayRewriteDefault: ferry.Check(p.subject, ferry.ActionRewriteMain, p.repo.Path(), p.s.now()) == nil}
+	if in.Repository.DefaultBranch == "" { // born empty: the account's list is read later
+		view, err := p.s.Mirror.View(ctx, p.repo)
+		if err != nil {
+			return err
+		}
+		in.Repository.DefaultBranch = view.Head.Short()
+	}
 	parents := make(map[ferry.OID]bool)
 	for _, c := range p.commits {
 		for _, o := range c.Parents {
@@ -340,5 +347,5 @@ func (p *push) refuseByPolicy(ctx context.Context) error {
 		}
 	}
 	p.record(ctx, "refused by policy")
-	return p.report("ok", reasons)
+	return p.refused(reasons)
 }

@@ -84,12 +84,21 @@ type push struct {
 	verdict  policy.Verdict
 }
 
-// errRefused ends a push whose refusal was told to the client.
+// errRefused ends a push after the client was told that it is refused. It is
+// never nil for a refused push: a nil error of a check lets a push go on.
 var errRefused = errors.New("push refused")
 
 // receive reads a push and carries it. What the client must know is written to
-// p.out; the error is for the log.
+// p.out; the error is for the log. A refusal that was told is none.
 func (p *push) receive(ctx context.Context) error {
+	err := p.receiveAndCarry(ctx)
+	if errors.Is(err, errRefused) {
+		return nil
+	}
+	return err
+}
+
+func (p *push) receiveAndCarry(ctx context.Context) error {
 	defer p.up.Abort()
 	p.received = p.s.now()
 	p.name = "push-" + strings.ToLower(rand.Text())
@@ -228,7 +237,8 @@ func (p *push) drain() {
 	}
 }
 
-// refuse tells the client that nothing was done, and why.
+// refuse tells the client that nothing was done, and why. It returns
+// errRefused, or why the client could not be told.
 func (p *push) refuse(ctx context.Context, reason string) error {
 	p.up.Abort()
 	reasons := make(map[ferry.RefName]string)
@@ -248,7 +258,15 @@ func (p *push) refuse(ctx context.Context, reason string) error {
 		}
 	}
 	p.record(ctx, reason)
-	return p.report("ok", reasons)
+	return p.refused(reasons)
+}
+
+// refused reports a refusal and ends the push.
+func (p *push) refused(reasons map[ferry.RefName]string) error {
+	if err := p.report("ok", reasons); err != nil {
+		return err
+	}
+	return errRefused
 }
 
 // fail tells the client that the push could not be carried. A text meant for
@@ -271,6 +289,9 @@ func (p *push) fail(ctx context.Context, err error) error {
 	}
 	if reportErr := p.report(firstLine(text), reasons); reportErr != nil {
 		return reportErr
+	}
+	if m != nil || errors.Is(err, ferry.ErrInvalid) {
+		return errRefused // the client knows; record has logged it
 	}
 	return err
 }

@@ -83,6 +83,7 @@ func (s *Server) sshProtocol2(ctx context.Context, session Session, repo ferry.R
 		return err
 	}
 	in := pktline.NewReader(session.Stdin)
+	told := false
 	for {
 		q, err := readRequest(in)
 		if err != nil || q.command == "" {
@@ -94,6 +95,7 @@ func (s *Server) sshProtocol2(ctx context.Context, session Session, repo ferry.R
 				return err
 			}
 			if note := staleNote(view, s.now()); note != "" {
+				told = true
 				fmt.Fprintf(session.Stderr, "gitferry: %s\n", note)
 			}
 			if err := lsRefs(pktline.NewWriter(session.Stdout), q, view); err != nil {
@@ -105,7 +107,7 @@ func (s *Server) sshProtocol2(ctx context.Context, session Session, repo ferry.R
 		if q.command == "fetch" {
 			opener, first = q.fetchOpener()
 		}
-		if err := s.serveFetch(ctx, repo, "version=2", q.raw, &sectionWriter{w: session.Stdout, opener: opener}, first); err != nil {
+		if err := s.serveFetch(ctx, repo, "version=2", q.raw, &sectionWriter{w: session.Stdout, opener: opener, told: told}, first); err != nil {
 			return err
 		}
 	}

@@ -60,16 +60,18 @@ func (s *Server) copying(ctx context.Context, repo ferry.Repository, progress fu
 // upstreamProblem turns a failure of upstream into a text for developers.
 func (s *Server) upstreamProblem(repo ferry.Repository, err error) error {
 	var m *ferry.Message
-	text := "upstream of " + repo.Path() + " "
+	text := "the upstream of " + repo.Path() + " "
 	switch {
+	case errors.As(err, &m) && errors.Is(err, ferry.ErrUnavailable):
+		text += "cannot be reached now: " + m.Text
 	case errors.As(err, &m):
-		text = m.Text
+		text += "says no: " + m.Text
 	case errors.Is(err, ferry.ErrNotFound):
 		text += "has no such repository any more"
 	case errors.Is(err, ferry.ErrDenied):
 		text += "refuses gitferry's credentials; an administrator must renew them"
 	default:
-		text += "cannot be reached; try again later"
+		text += "cannot be reached now; try again later"
 	}
 	kind := ferry.ErrUnavailable
 	if errors.Is(err, ferry.ErrNotFound) {
@@ -286,6 +288,7 @@ type sectionWriter struct {
 	open   bool   // opener has passed
 	head   []byte // bytes of a packet not complete yet
 	notes  []string
+	told   bool // the client was told already that the state may be old
 }
 
 // note sends a line to the client's terminal, now if the pack is open or may
@@ -372,7 +375,7 @@ func (s *Server) serveFetch(ctx context.Context, repo ferry.Repository, protocol
 			}
 			return err
 		}
-	} else if note := staleNote(view, s.now()); note != "" {
+	} else if note := staleNote(view, s.now()); note != "" && !out.told {
 		_ = out.note(note, false)
 	}
 	release, err := s.admit(ctx, repo)

@@ -164,7 +164,7 @@ func scriptEffects(ts *testscript.TestScript, _ bool, args []string) {
 
 func scriptFault(ts *testscript.TestScript, _ bool, args []string) {
 	w := of(ts)
-	base := map[string]string{"jira": w.jiraURL, "codecommit": w.awsURL}[args[0]]
+	base := map[string]string{"jira": w.jiraControl, "codecommit": w.awsURL}[args[0]]
 	control(w.t, base, "PUT", "faults", args[1])
 }
 

@@ -58,16 +58,17 @@ func TestMain(m *testing.M) {
 
 // world is a server process with its stand-ins and people.
 type world struct {
-	t          testing.TB
-	dir        string
-	codecommit *codecommit.Server
-	awsURL     string
-	sshAddr    string
-	jira       *jira.Server
-	jiraURL    string
-	options    options
-	people     map[string]person
-	http, ssh  string // the server's addresses, the same over restarts
+	t           testing.TB
+	dir         string
+	codecommit  *codecommit.Server
+	awsURL      string
+	sshAddr     string
+	jira        *jira.Server
+	jiraURL     string
+	jiraControl string // past the checks
+	options     options
+	people      map[string]person
+	http, ssh   string // the server's addresses, the same over restarts
 
 	mu     sync.Mutex
 	server *exec.Cmd     // guarded by mu
@@ -118,7 +119,7 @@ func newWorld(t testing.TB, o options) *world {
 	standIn := httptest.NewServer(w.jira.Handler())
 	t.Cleanup(standIn.Close)
 	// Every request to Jira is checked against the published contracts.
-	w.jiraURL = contract.Proxy(t, standIn.URL)
+	w.jiraURL, w.jiraControl = contract.Proxy(t, standIn.URL), standIn.URL
 
 	if o.fill != nil {
 		o.fill(w.codecommit)
