@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"gitferry/internal/ferry"
@@ -106,15 +105,29 @@ func (d *Dir) Apply(ctx context.Context, repo ferry.Repository, q *Quarantine, a
 		}
 	}
 	if s.head == "" {
-		if i := slices.IndexFunc(accepted, func(u ferry.RefUpdate) bool { return u.Name.IsBranch() && !u.IsDelete() }); i >= 0 {
-			s.setHead(accepted[i].Name)
-		}
+		s.setHead(firstBranch(accepted))
 	}
 	s.mu.Unlock()
 	if len(updates) == 0 {
 		return nil
 	}
 	return d.moveRefs(ctx, s, updates, nil)
+}
+
+// firstBranch chooses what HEAD names in a repository that was empty until
+// now: main or master if the push made one, else the first branch.
+func firstBranch(accepted []ferry.RefUpdate) ferry.RefName {
+	var first ferry.RefName
+	for _, u := range accepted {
+		switch {
+		case !u.Name.IsBranch() || u.IsDelete():
+		case u.Name == "refs/heads/main" || u.Name == "refs/heads/master":
+			return u.Name
+		case first == "":
+			first = u.Name
+		}
+	}
+	return first
 }
 
 // An UploadPack is one run of git upload-pack on a mirror.

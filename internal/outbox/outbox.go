@@ -62,7 +62,7 @@ const (
 	leaseTime   = 2 * time.Minute   // longer than any delivery
 	deliverTime = 100 * time.Second // one action with all its calls
 	stopTime    = 15 * time.Second  // for requests in flight when the run ends
-	idleLook    = 15 * time.Second  // between looks when nothing wakes us: other processes queue too
+	idleLook    = time.Second       // between looks when nothing wakes us: other processes queue too
 )
 
 // Wake makes Run look for work at once. It never blocks.
