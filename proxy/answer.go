@@ -23,7 +23,6 @@ type answer struct {
 	w      io.Writer
 	side   *pktline.Sideband // nil: the client takes the bare report only
 	report bool              // the client wants a report
-	quiet  bool
 
 	mu   sync.Mutex
 	said int // guarded by mu

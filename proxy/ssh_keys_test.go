@@ -3,7 +3,8 @@ package proxy
 import (
 	"bytes"
 	"context"
-	"crypto/dsa" //nolint:staticcheck // keys of this kind are refused
+	//lint:ignore SA1019 keys of this kind must be refused
+	"crypto/dsa"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"

@@ -115,6 +115,8 @@ func (c *Client) denied(what call, api smithy.APIError, err error) error {
 }
 
 // explain returns kind and text for an error code.
+//
+//lint:ignore ST1008 the error is a kind to be wrapped, not a failure of this function
 func (c *Client) explain(what call, api smithy.APIError, tries int) (error, string) {
 	code, said := api.ErrorCode(), oneLine(api.ErrorMessage())
 	if e, ok := explanations[code]; ok {

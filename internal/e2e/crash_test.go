@@ -12,6 +12,7 @@ import (
 // the push is at the upstream exactly if nobody was told otherwise, everything
 // agrees, and each command ran once.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	for _, point := range []string{
 		"push.after_pack", "push.after_released", "push.after_report", "push.after_resolved",
 		"push.after_applied", "push.after_indexed", "outbox.sending", "outbox.answered",

@@ -82,6 +82,7 @@ func (w *world) post(body io.Reader) (string, error) {
 // TestBytesBehindPack: holding back the last 20 bytes of the stream would let
 // this push through; finding the end by parsing refuses it.
 func TestBytesBehindPack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, options{})
 	work := filepath.Join(t.TempDir(), "work")
 	w.git("alice", w.dir, "clone", w.url("us-east-1/demo"), work)
@@ -112,6 +113,7 @@ func TestBytesBehindPack(t *testing.T) {
 // TestClientGone: a client that goes away in the middle of a push changes
 // nothing, leaves nothing behind, and the next push works.
 func TestClientGone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, options{})
 	work := filepath.Join(t.TempDir(), "work")
 	w.git("alice", w.dir, "clone", w.url("us-east-1/demo"), work)

@@ -25,6 +25,7 @@ const history = "testdata/commits-apache.jsonl.gz"
 // of a short count of its own. Then four clients push at once, about 200
 // pushes with about 500 commands, and Jira holds exactly what was meant.
 func TestHistory(t *testing.T) {
+	t.Parallel()
 	want := countHistory(t)
 	w := newWorld(t, options{
 		projects: []jira.Project{{Key: "STORM", Issues: 40_000}},
@@ -252,11 +253,11 @@ func (c *client) round(n int) {
 	// two issues at once, and wrong commands
 	e, f := c.key(), c.key()
 	c.commit(e+", "+f+" #comment both", 2, map[string]int{"^comment " + e + " ": 1, "^comment " + f + " ": 1})
-	c.commit(c.key()+" #time soon", 1, nil)               // no duration
-	c.commit(c.key()+" #fly-away", 1, nil)                // no such transition
+	c.commit(c.key()+" #time soon", 1, nil)                // no duration
+	c.commit(c.key()+" #fly-away", 1, nil)                 // no such transition
 	c.commit("STORM-999999 #comment nobody there", 1, nil) // no such issue
-	c.commit("#comment for nobody", 1, nil)               // no key
-	c.push(branch)                                        // 4
+	c.commit("#comment for nobody", 1, nil)                // no key
+	c.push(branch)                                         // 4
 	// cherry-picked to another branch
 	g := c.key()
 	c.commit(g+" #comment picked once #time 45m", 2, map[string]int{"^comment " + g + " ": 1, "^worklog " + g + " .* 2700s": 1})

@@ -11,6 +11,7 @@ import (
 // TestPush is the main job over both doors and every way to sign in upstream:
 // a push with a smart commit, its feedback, and each effect at Jira once.
 func TestPush(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ auth, edition string }{
 		{"sigv4", "cloud"}, {"basic", "datacenter"}, {"ssh", "cloud"},
 	} {

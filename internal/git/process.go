@@ -31,7 +31,6 @@ type Process struct {
 	stderr *tail
 	stop   func() bool
 	ctx    context.Context
-	log    func(args ...any)
 }
 
 // Start starts git. The caller must call Wait. When ctx ends the whole

@@ -353,14 +353,3 @@ func viewIssue(t *testing.T, is map[string]json.RawMessage) issueView {
 	slices.Sort(v.Links)
 	return v
 }
-
-// effects lists the effects of the ledger that concern an issue, in order.
-func (w *world) effects(part string) []string {
-	var out []string
-	for _, e := range w.jira.Book().Entries(0) {
-		if e.Effect != "" && strings.Contains(e.Effect, part) {
-			out = append(out, e.Effect)
-		}
-	}
-	return out
-}

@@ -5,7 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -20,7 +20,11 @@ var sourcePack = sync.OnceValues(func() ([]byte, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	work := filepath.Join(runtime.GOROOT(), "src")
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return nil, err
+	}
+	work := filepath.Join(strings.TrimSpace(string(root)), "src")
 	for _, args := range [][]string{
 		{"init", "-q", dir},
 		{"--git-dir", filepath.Join(dir, ".git"), "--work-tree", work, "add", "-f", "."},

@@ -41,7 +41,6 @@ type repository struct {
 	defaultBranch string // short name; "" before the first push
 	created       time.Time
 	modified      time.Time
-	tags          map[string]string
 	triggers      []trigger
 	triggersID    string // changes with each PutRepositoryTriggers
 }
