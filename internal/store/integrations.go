@@ -41,8 +41,9 @@ func (s *Store) AddIntegration(ctx context.Context, i ferry.Integration, c ferry
 			INSERT INTO integration (
 				slug, name, kind, region, account, git_auth, access_key_id, git_username, ssh_key_id,
 				api_endpoint, sns_endpoint, git_endpoint, host_key,
-				private_network, connect_all, disabled, problem, created_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+				private_network, connect_all, personal, pass_through, disabled, problem,
+				credential_source, profile, role_arn, external_id, topic_arn, topic_sha1, created_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			RETURNING id`,
 			append(integrationValues(i), ms(s.now()))...).Scan(&i.ID)
 		if err != nil {
@@ -53,25 +54,28 @@ func (s *Store) AddIntegration(ctx context.Context, i ferry.Integration, c ferry
 	return i, err
 }
 
-// integrationValues are the columns from slug to problem.
+// integrationValues are the columns from slug to topic_sha1.
 func integrationValues(i ferry.Integration) []any {
 	return []any{
 		i.Slug, i.Name, i.Kind, i.Region, i.Account, i.GitAuth, i.AccessKeyID, i.GitUsername, i.SSHKeyID,
 		i.APIEndpoint, i.SNSEndpoint, i.GitEndpoint, i.HostKey,
-		i.PrivateNetwork, i.ConnectAll, i.Disabled, i.Problem,
+		i.PrivateNetwork, i.ConnectAll, i.PersonalRequired, i.PassThrough, i.Disabled, i.Problem,
+		i.CredentialSource, i.Profile, i.RoleARN, i.ExternalID, i.TopicARN, i.TopicSHA1,
 	}
 }
 
 const selectIntegration = `
 	SELECT id, slug, name, kind, region, account, git_auth, access_key_id, git_username, ssh_key_id,
 		api_endpoint, sns_endpoint, git_endpoint, host_key,
-		private_network, connect_all, disabled, problem
+		private_network, connect_all, personal, pass_through, disabled, problem,
+		credential_source, profile, role_arn, external_id, topic_arn, topic_sha1
 	FROM integration`
 
 func scanIntegration(row scanner) (i ferry.Integration, err error) {
 	err = row.Scan(&i.ID, &i.Slug, &i.Name, &i.Kind, &i.Region, &i.Account, &i.GitAuth, &i.AccessKeyID, &i.GitUsername, &i.SSHKeyID,
 		&i.APIEndpoint, &i.SNSEndpoint, &i.GitEndpoint, &i.HostKey,
-		&i.PrivateNetwork, &i.ConnectAll, &i.Disabled, &i.Problem)
+		&i.PrivateNetwork, &i.ConnectAll, &i.PersonalRequired, &i.PassThrough, &i.Disabled, &i.Problem,
+		&i.CredentialSource, &i.Profile, &i.RoleARN, &i.ExternalID, &i.TopicARN, &i.TopicSHA1)
 	return i, err
 }
 
@@ -120,7 +124,8 @@ func (s *Store) UpdateIntegration(ctx context.Context, i ferry.Integration, c *f
 			UPDATE integration SET
 				slug = ?, name = ?, kind = ?, region = ?, account = ?, git_auth = ?, access_key_id = ?, git_username = ?, ssh_key_id = ?,
 				api_endpoint = ?, sns_endpoint = ?, git_endpoint = ?, host_key = ?,
-				private_network = ?, connect_all = ?, disabled = ?, problem = ?
+				private_network = ?, connect_all = ?, personal = ?, pass_through = ?, disabled = ?, problem = ?,
+				credential_source = ?, profile = ?, role_arn = ?, external_id = ?, topic_arn = ?, topic_sha1 = ?
 			WHERE id = ?`,
 			append(integrationValues(i), i.ID)...); err != nil {
 			return err
@@ -132,6 +137,17 @@ func (s *Store) UpdateIntegration(ctx context.Context, i ferry.Integration, c *f
 			return s.putCredentials(ctx, tx, i.ID, ferry.Credentials{})
 		}
 		return nil
+	})
+}
+
+// NoteIntegration writes what a look at an account found out: its number, if
+// that is not empty, and its problem, empty for none. What people set stays.
+func (s *Store) NoteIntegration(ctx context.Context, id ferry.IntegrationID, account, problem string) error {
+	return s.write(ctx, fmt.Sprintf("noting a look at integration %d", id), func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `
+			UPDATE integration SET account = CASE WHEN ?1 = '' THEN account ELSE ?1 END, problem = ?2
+			WHERE id = ?3`, account, problem, id)
+		return one(res, err, ferry.ErrNotFound)
 	})
 }
 

@@ -19,7 +19,8 @@ const (
 	OpCopy        JobOp = "copy"
 	OpPurge       JobOp = "purge"
 	OpUpkeep      JobOp = "upkeep"
-	OpIntegration JobOp = "integration"
+	OpIntegration JobOp = "integration" // look at an account
+	OpTriggers    JobOp = "triggers"    // set up, or take away, an account's triggers
 )
 
 // JobState is where a job stands.
@@ -65,30 +66,35 @@ type JobFilter struct {
 // priority (and that one's source) and the nearer time. A running job does
 // not stop another from being queued behind it.
 func (s *Store) Enqueue(ctx context.Context, j Job) (id int64, err error) {
+	err = s.write(ctx, "queueing a "+string(j.Op)+" job", func(tx *sql.Tx) error {
+		id, err = enqueue(ctx, tx, j, s.now())
+		return err
+	})
+	return id, err
+}
+
+func enqueue(ctx context.Context, tx *sql.Tx, j Job, now time.Time) (id int64, err error) {
 	switch j.Op {
-	case OpSync, OpReindex, OpCopy, OpPurge, OpUpkeep, OpIntegration:
+	case OpSync, OpReindex, OpCopy, OpPurge, OpUpkeep, OpIntegration, OpTriggers:
 	default:
 		return 0, invalid("operation %.40q of a job", j.Op)
 	}
-	now := s.now()
 	if j.NotBefore.Before(now) {
 		j.NotBefore = now
 	}
-	err = s.write(ctx, "queueing a "+string(j.Op)+" job", func(tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `
-			INSERT INTO job (
-				repository_id, integration_id, op, source, priority, state, queued_at, not_before_at,
-				started_at, finished_at, problem, done, total, boot)
-			VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, 0, 0, '', 0, 0, '')
-			ON CONFLICT (COALESCE(repository_id, 0), COALESCE(integration_id, 0), op) WHERE state = 'queued'
-			DO UPDATE SET
-				source = CASE WHEN excluded.priority > priority THEN excluded.source ELSE source END,
-				priority = max(priority, excluded.priority),
-				not_before_at = min(not_before_at, excluded.not_before_at)
-			RETURNING id`,
-			orNull(j.Repository), orNull(j.Integration), j.Op, j.Source, j.Priority,
-			ms(now), ms(j.NotBefore)).Scan(&id)
-	})
+	err = tx.QueryRowContext(ctx, `
+		INSERT INTO job (
+			repository_id, integration_id, op, source, priority, state, queued_at, not_before_at,
+			started_at, finished_at, problem, done, total, boot)
+		VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, 0, 0, '', 0, 0, '')
+		ON CONFLICT (COALESCE(repository_id, 0), COALESCE(integration_id, 0), op) WHERE state = 'queued'
+		DO UPDATE SET
+			source = CASE WHEN excluded.priority > priority THEN excluded.source ELSE source END,
+			priority = max(priority, excluded.priority),
+			not_before_at = min(not_before_at, excluded.not_before_at)
+		RETURNING id`,
+		orNull(j.Repository), orNull(j.Integration), j.Op, j.Source, j.Priority,
+		ms(now), ms(j.NotBefore)).Scan(&id)
 	return id, err
 }
 

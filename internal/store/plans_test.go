@@ -43,6 +43,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		"of an issue":         {actionsOfKey, actionsOfKeyArgs, false},
 		"of an issue, state":  {entitiesOfKey, entitiesOfKeyArgs, false},
 		"pull requests":       {pulls, pullArgs, false},
+		"stalest pull":        {queryStalestPull, []any{1}, true},
 		"counts":              {queryCounts, []any{1, 2}, false},
 	}
 	for i, text := range nextDueQueries {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -111,9 +112,16 @@ func (s *Store) Repository(ctx context.Context, id ferry.RepositoryID) (ferry.Re
 }
 
 // RepositoryByPath returns the repository OWNER/NAME. The owner's case does
-// not matter, the name's does.
+// not matter, the name's does. A path that a renamed repository had until 30
+// days ago finds that one, whose Path is then another.
 func (s *Store) RepositoryByPath(ctx context.Context, owner, name string) (ferry.Repository, error) {
-	return repositoryBy(ctx, s.r, "i.slug = ? AND r.name = ?", owner, name)
+	r, err := repositoryBy(ctx, s.r, "i.slug = ? AND r.name = ?", owner, name)
+	if errors.Is(err, ferry.ErrNotFound) {
+		if former, ferr := s.formerRepository(ctx, owner, name); !errors.Is(ferr, ferry.ErrNotFound) {
+			return former, ferr
+		}
+	}
+	return r, err
 }
 
 // RepositoriesByName returns the repositories of one name, in one region or

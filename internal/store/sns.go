@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 
 	"gitferry/internal/ferry"
@@ -43,17 +44,21 @@ const maxDetail = 2 << 10
 
 // AddTriggerCall logs a call of a hook address.
 func (s *Store) AddTriggerCall(ctx context.Context, t TriggerCall) error {
-	if t.At.IsZero() {
-		t.At = s.now()
-	}
-	t.Detail = t.Detail[:min(len(t.Detail), maxDetail)]
 	return s.write(ctx, "logging a trigger call", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `
-			INSERT INTO trigger_call (at, route, integration_id, repository_id, address, message_id, result, detail)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			ms(t.At), t.Route, orNull(t.Integration), orNull(t.Repository), t.Address, t.MessageID, t.Result, t.Detail)
-		return err
+		return addTriggerCall(ctx, tx, t, s.now())
 	})
+}
+
+func addTriggerCall(ctx context.Context, tx *sql.Tx, t TriggerCall, now time.Time) error {
+	if t.At.IsZero() {
+		t.At = now
+	}
+	t.Detail = strings.ToValidUTF8(t.Detail[:min(len(t.Detail), maxDetail)], "")
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO trigger_call (at, route, integration_id, repository_id, address, message_id, result, detail)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		ms(t.At), t.Route, orNull(t.Integration), orNull(t.Repository), t.Address, t.MessageID, t.Result, t.Detail)
+	return err
 }
 
 // TriggerCalls returns the latest calls for one integration or with 0 for
@@ -96,6 +101,7 @@ func (s *Store) Prune(ctx context.Context) error {
 		{`DELETE FROM trigger_call WHERE at < ?`, keepTriggers},
 		{`DELETE FROM sns_message WHERE seen_at < ?`, keepMessages},
 		{`DELETE FROM issue WHERE checked_at < ?`, keepIssues},
+		{`DELETE FROM former_path WHERE until_at < ?`, 0},
 		{`DELETE FROM job WHERE state IN ('done', 'failed', 'canceled') AND finished_at < ?`, keepJobs},
 		// A prefix of the rows, whatever the clock did between them; the
 		// newest row stays, to chain the next one.
