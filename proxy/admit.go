@@ -59,6 +59,10 @@ func (s *Server) admit(ctx context.Context, repo ferry.Repository) (leave func()
 }
 
 // admitUser waits for a slot of the user's.
-func (s *Server) admitUser(ctx context.Context, user ferry.UserID) (leave func(), err error) {
-	return s.gates.enter(ctx, user, s.Limits.UserOperations, s.Limits.QueueWait)
+func (s *Server) admitUser(ctx context.Context, subject ferry.Subject) (leave func(), err error) {
+	var who any = subject.User.ID
+	if subject.User.ID == 0 {
+		who = passName(subject.Credential)
+	}
+	return s.gates.enter(ctx, who, s.Limits.UserOperations, s.Limits.QueueWait)
 }

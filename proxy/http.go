@@ -78,17 +78,18 @@ type httpGit struct {
 	r    *http.Request
 	path string
 	sent *lateWriter
+	own  *ownAccess // upstream let them in with credentials of their own
 }
 
 func (h *httpGit) answered() bool { return h.sent != nil && h.sent.started() }
 
 func (h *httpGit) serve(rest string) error {
 	s, r := h.s, h.r
-	subject, err := h.signIn()
+	subject, err := h.signIn(rest)
 	if err != nil {
 		return err
 	}
-	leave, err := s.admitUser(r.Context(), subject.User.ID)
+	leave, err := s.admitUser(r.Context(), subject)
 	if err != nil {
 		return err
 	}
@@ -121,10 +122,10 @@ func (h *httpGit) serve(rest string) error {
 	return h.receivePack(subject, body)
 }
 
-// signIn reads Basic credentials: the password is a token. Nobody is let in
-// without.
-func (h *httpGit) signIn() (ferry.Subject, error) {
-	_, token, ok := h.r.BasicAuth()
+// signIn reads Basic credentials: the password is a token, or they are a
+// person's own for upstream. Nobody is let in without.
+func (h *httpGit) signIn(rest string) (ferry.Subject, error) {
+	user, token, ok := h.r.BasicAuth()
 	if bearer, isBearer := strings.CutPrefix(h.r.Header.Get("Authorization"), "Bearer "); isBearer {
 		token, ok = bearer, true
 	}
@@ -133,6 +134,16 @@ func (h *httpGit) signIn() (ferry.Subject, error) {
 	}
 	if !ok {
 		return ferry.Subject{}, errSignIn
+	}
+	if iamUser.MatchString(user) && !isOurs(token) {
+		service := rest
+		if rest == "info/refs" {
+			service = h.r.URL.Query().Get("service")
+		}
+		if service == "git-upload-pack" || service == "git-receive-pack" {
+			return h.signInOwn(user, token, service)
+		}
+		return ferry.Subject{}, errPass
 	}
 	subject, err := h.s.Store.SubjectByToken(h.r.Context(), token, h.r.RemoteAddr)
 	if errors.Is(err, ferry.ErrDenied) || errors.Is(err, ferry.ErrNotFound) {
@@ -143,6 +154,9 @@ func (h *httpGit) signIn() (ferry.Subject, error) {
 
 // lookUp finds the repository and checks the right to act on it.
 func (h *httpGit) lookUp(subject ferry.Subject, action ferry.Action) (ferry.Repository, error) {
+	if h.own != nil {
+		return h.own.repo, nil
+	}
 	return h.s.lookUp(h.r.Context(), subject, h.path, action)
 }
 
@@ -190,7 +204,7 @@ func (h *httpGit) infoReceivePack(subject ferry.Subject) error {
 	if err != nil {
 		return err
 	}
-	up, shown, err := h.s.openPush(h.r.Context(), repo)
+	up, shown, err := h.s.openPush(h.r.Context(), repo, h.own)
 	if err != nil {
 		return err
 	}
@@ -257,13 +271,13 @@ func (h *httpGit) receivePack(subject ferry.Subject, body io.Reader) error {
 		return err
 	}
 	in := pktline.NewReader(body)
-	up, shown, err := h.s.openPush(h.r.Context(), repo)
+	up, shown, err := h.s.openPush(h.r.Context(), repo, h.own)
 	if err != nil {
 		return err
 	}
 	h.w.Header().Set("Content-Type", "application/x-git-receive-pack-result")
 	h.sent = &lateWriter{w: h.w}
-	p := &push{s: h.s, repo: repo, subject: subject, address: h.r.RemoteAddr, in: in, out: h.sent, up: up, shown: shown}
+	p := &push{s: h.s, repo: repo, subject: subject, address: h.r.RemoteAddr, own: h.own, in: in, out: h.sent, up: up, shown: shown}
 	err = p.receive(h.r.Context())
 	h.sent.open()
 	return err

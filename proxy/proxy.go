@@ -56,7 +56,8 @@ type Server struct {
 	capsMu sync.Mutex
 	caps   *capabilities // guarded by capsMu
 
-	gates gates
+	gates  gates
+	passes passes
 	// pushes counts pushes from release to done, so that a stop can wait.
 	pushes sync.WaitGroup
 }

@@ -39,11 +39,14 @@ func receiveCapabilities(up pktline.Capabilities) pktline.Capabilities {
 
 // openPush opens a session with upstream and returns what the client is to be
 // shown of it.
-func (s *Server) openPush(ctx context.Context, repo ferry.Repository) (*upstream.Push, *pktline.Advertisement, error) {
+func (s *Server) openPush(ctx context.Context, repo ferry.Repository, own *ownAccess) (*upstream.Push, *pktline.Advertisement, error) {
 	if repo.State == ferry.RepositoryMissing {
 		return nil, nil, &ferry.Message{Kind: ferry.ErrUnavailable, Text: repo.Path() + " is gone at its upstream; it can be read here, not pushed to"}
 	}
 	target, err := s.Target(ctx, repo)
+	if own != nil {
+		target, err = own.target, nil
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -61,7 +64,8 @@ type push struct {
 	repo    ferry.Repository
 	subject ferry.Subject
 	address string
-	ssh     bool // the client's stream stays open behind the pack
+	own     *ownAccess // nil: upstream knows the integration only
+	ssh     bool       // the client's stream stays open behind the pack
 	in      *pktline.Reader
 	out     io.Writer
 	up      *upstream.Push

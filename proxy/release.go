@@ -139,7 +139,7 @@ func (p *push) restart(ctx context.Context) error {
 	if !p.wasCut {
 		return nil
 	}
-	up, _, err := p.s.openPush(ctx, p.repo)
+	up, _, err := p.s.openPush(ctx, p.repo, p.own)
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,12 @@ func (s *Server) lookUp(ctx context.Context, subject ferry.Subject, path string,
 	if repo.State == ferry.RepositoryDisabled {
 		return ferry.Repository{}, &ferry.Message{Kind: ferry.ErrDenied, Text: repo.Path() + " is disabled; ask an administrator"}
 	}
+	if on, err := s.passesThrough(ctx, repo); err != nil || on {
+		if err == nil {
+			err = errOwnOnly(repo)
+		}
+		return ferry.Repository{}, err
+	}
 	if err := ferry.Check(subject, action, repo.Path(), now); err != nil {
 		return ferry.Repository{}, &ferry.Message{Kind: ferry.ErrDenied,
 			Text: subject.User.Name + " may read " + repo.Path() + " but not push to it; ask an administrator for write access"}

@@ -37,7 +37,7 @@ func (s *Server) ServeSSH(ctx context.Context, session Session) int {
 }
 
 func (s *Server) serveSSH(ctx context.Context, session Session) error {
-	leave, err := s.admitUser(ctx, session.Subject.User.ID)
+	leave, err := s.admitUser(ctx, session.Subject)
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (s *Server) sshReceivePack(ctx context.Context, session Session) error {
 	if err != nil {
 		return err
 	}
-	up, shown, err := s.openPush(ctx, repo)
+	up, shown, err := s.openPush(ctx, repo, nil)
 	if err != nil {
 		return err
 	}
