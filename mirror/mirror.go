@@ -132,7 +132,9 @@ func (d *Dir) load(ctx context.Context, s *state) error {
 		return err
 	}
 	for _, r := range refs {
-		s.refs[r.Name] = r
+		if Mirrored(r.Name) {
+			s.refs[r.Name] = r
+		}
 	}
 	if b, err := os.ReadFile(filepath.Join(s.path, "HEAD")); err == nil {
 		if name, ok := strings.CutPrefix(strings.TrimSpace(string(b)), "ref: "); ok {
@@ -144,7 +146,7 @@ func (d *Dir) load(ctx context.Context, s *state) error {
 }
 
 // setHead remembers what HEAD names. The caller holds s.mu; the file follows
-// with the next change of refs.
+// with the next refresh.
 func (s *state) setHead(name ferry.RefName) {
 	if s.head != name {
 		s.head, s.sorted = name, nil

@@ -247,7 +247,7 @@ func (d *Dir) moveTo(ctx context.Context, repo ferry.Repository, s *state, their
 	}
 	s.mu.Unlock()
 	if len(updates) == 0 {
-		return nil, nil
+		return nil, d.writeHead(ctx, s)
 	}
 	slices.SortFunc(updates, func(a, b ferry.RefUpdate) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	if err := d.moveRefs(ctx, s, updates, theirs); err != nil {
@@ -316,7 +316,6 @@ func (d *Dir) moveRefs(ctx context.Context, s *state, updates []ferry.RefUpdate,
 		return err
 	}
 	s.mu.Lock()
-	head := s.head
 	reread := false
 	for _, u := range updates {
 		r := git.Ref{Name: u.Name, OID: u.New}
@@ -333,12 +332,8 @@ func (d *Dir) moveRefs(ctx context.Context, s *state, updates []ferry.RefUpdate,
 	}
 	s.sorted = nil
 	s.mu.Unlock()
-	if head != "" {
-		if b, _ := os.ReadFile(filepath.Join(s.path, "HEAD")); strings.TrimSpace(string(b)) != "ref: "+string(head) {
-			if err := d.Git.SetHEAD(ctx, s.path, head); err != nil {
-				return err
-			}
-		}
+	if err := d.writeHead(ctx, s); err != nil {
+		return err
 	}
 	if !reread {
 		return nil
@@ -350,10 +345,27 @@ func (d *Dir) moveRefs(ctx context.Context, s *state, updates []ferry.RefUpdate,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range refs {
-		s.refs[r.Name] = r
+		if Mirrored(r.Name) {
+			s.refs[r.Name] = r
+		}
 	}
 	s.sorted = nil
 	return nil
+}
+
+// writeHead makes the HEAD file name what HEAD is known to name. The caller
+// holds the apply lock.
+func (d *Dir) writeHead(ctx context.Context, s *state) error {
+	s.mu.Lock()
+	head := s.head
+	s.mu.Unlock()
+	if head == "" {
+		return nil
+	}
+	if b, _ := os.ReadFile(filepath.Join(s.path, "HEAD")); strings.TrimSpace(string(b)) == "ref: "+string(head) {
+		return nil
+	}
+	return d.Git.SetHEAD(ctx, s.path, head)
 }
 
 // hold takes the apply lock, unhold gives it back.

@@ -47,10 +47,37 @@ func (d *Dir) Purge(ctx context.Context, repo ferry.Repository) error {
 		return err
 	}
 	defer s.unhold()
+	if err := d.dropHidden(ctx, s); err != nil {
+		return fmt.Errorf("purging %s: %w", repo.Path(), err)
+	}
 	return d.maintain(ctx, repo, s,
 		[]string{"repack", "-a", "-d", "--quiet", "--write-bitmap-index"},
 		[]string{"prune", "--expire=now"},
 		[]string{"commit-graph", "write", "--reachable", "--changed-paths", "--no-progress"})
+}
+
+// dropHidden removes the refs that keep the tips of deleted branches.
+func (d *Dir) dropHidden(ctx context.Context, s *state) error {
+	s.mu.Lock()
+	copied := s.copied
+	s.mu.Unlock()
+	if !copied {
+		return nil
+	}
+	refs, err := d.Git.Refs(ctx, s.path)
+	if err != nil {
+		return err
+	}
+	var hidden []ferry.RefUpdate
+	for _, r := range refs {
+		if !Mirrored(r.Name) {
+			hidden = append(hidden, ferry.RefUpdate{Name: r.Name, Old: r.OID})
+		}
+	}
+	if len(hidden) == 0 {
+		return nil
+	}
+	return d.Git.UpdateRefs(ctx, s.path, hidden)
 }
 
 func (d *Dir) maintain(ctx context.Context, repo ferry.Repository, s *state, commands ...[]string) error {

@@ -66,6 +66,11 @@ type Config struct {
 	HTTP *http.Client
 	// Limiter is shared by all clients of one account and region; nil: an own one.
 	Limiter *Limiter
+	// Observe is told of every call what it says about permissions: the IAM
+	// action, and nil or the error that names the action as missing (see
+	// MissingAction). Calls that say nothing about them are left out. It may be
+	// nil.
+	Observe func(ctx context.Context, action string, denied error)
 }
 
 // A Client talks to one account in one region. Its methods may be called
@@ -268,7 +273,14 @@ func invoke[In, Out, Options any](ctx context.Context, c *Client, what call,
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("calling %s: %w", what.action, ctx.Err())
 		}
-		return nil, c.fault(what, err)
+		err = c.fault(what, err)
+		if action := MissingAction(err); action != "" && c.cfg.Observe != nil {
+			c.cfg.Observe(ctx, action, err)
+		}
+		return nil, err
+	}
+	if c.cfg.Observe != nil {
+		c.cfg.Observe(ctx, what.action, nil)
 	}
 	return out, nil
 }

@@ -49,6 +49,19 @@ func (l *Limiter) wait(ctx context.Context) error {
 	return l.bucket.Wait(ctx)
 }
 
+// Wait returns when a request that does not go through a Client, such as one
+// of git, may go out. It fails if that is later than ctx allows.
+func (l *Limiter) Wait(ctx context.Context) error { return l.wait(ctx) }
+
+// Answered tells the limiter how such a request went.
+func (l *Limiter) Answered(throttled bool) {
+	if throttled {
+		l.slow()
+	} else {
+		l.succeed()
+	}
+}
+
 // slow reacts to a throttling: half the rate, and a pause with jitter.
 // Several answers to requests of the same moment count once.
 func (l *Limiter) slow() {

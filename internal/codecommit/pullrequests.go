@@ -46,11 +46,19 @@ type PullRequest struct {
 // open chooses between the open and the closed ones. An error is the last
 // item. It needs codecommit:ListPullRequests.
 func (c *Client) PullRequestIDs(ctx context.Context, repository string, open bool) iter.Seq2[string, error] {
-	what := call{"codecommit:ListPullRequests", "pull requests of " + repository}
-	status := types.PullRequestStatusEnumClosed
 	if open {
-		status = types.PullRequestStatusEnumOpen
+		return c.pullRequestIDs(ctx, repository, types.PullRequestStatusEnumOpen)
 	}
+	return c.pullRequestIDs(ctx, repository, types.PullRequestStatusEnumClosed)
+}
+
+// AllPullRequestIDs is PullRequestIDs for open and closed ones in one list.
+func (c *Client) AllPullRequestIDs(ctx context.Context, repository string) iter.Seq2[string, error] {
+	return c.pullRequestIDs(ctx, repository, "")
+}
+
+func (c *Client) pullRequestIDs(ctx context.Context, repository string, status types.PullRequestStatusEnum) iter.Seq2[string, error] {
+	what := call{"codecommit:ListPullRequests", "pull requests of " + repository}
 	return func(yield func(string, error) bool) {
 		stopped := false
 		err := pages(what, func(token *string) (*string, error) {

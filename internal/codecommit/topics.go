@@ -2,6 +2,8 @@ package codecommit
 
 import (
 	"context"
+	"encoding/json"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
@@ -42,6 +44,30 @@ func (c *Client) SetTopicAttribute(ctx context.Context, topic, name, value strin
 	_, err := invoke(ctx, c, call{"sns:SetTopicAttributes", "topic " + topic}, c.sns.SetTopicAttributes,
 		&sns.SetTopicAttributesInput{TopicArn: aws.String(topic), AttributeName: aws.String(name), AttributeValue: aws.String(value)})
 	return err
+}
+
+// TopicPolicy returns the value of a topic's attribute Policy that lets its
+// owner manage it, and the CodeCommit of the owner's account publish to it. It
+// fails with ferry.ErrInvalid if topic is no ARN of a topic.
+func TopicPolicy(topic string) (string, error) {
+	part := strings.Split(topic, ":")
+	if len(part) != 6 || part[0] != "arn" || part[2] != "sns" || part[4] == "" {
+		return "", invalid("topic %.120q: want arn:aws:sns:REGION:ACCOUNT:NAME", topic)
+	}
+	account := part[4]
+	type object = map[string]any
+	b, err := json.Marshal(object{"Version": "2012-10-17", "Statement": []object{
+		{"Sid": "Owner", "Effect": "Allow", "Principal": object{"AWS": "arn:" + part[1] + ":iam::" + account + ":root"}, "Resource": topic,
+			"Action": []string{"sns:GetTopicAttributes", "sns:SetTopicAttributes", "sns:DeleteTopic", "sns:Subscribe", "sns:ListSubscriptionsByTopic", "sns:Publish"}},
+		{"Sid": "CodeCommit", "Effect": "Allow", "Principal": object{"Service": "codecommit.amazonaws.com"}, "Resource": topic,
+			"Action": "sns:Publish", "Condition": object{"StringEquals": object{"AWS:SourceAccount": account}}},
+		{"Sid": "Events", "Effect": "Allow", "Principal": object{"Service": "events.amazonaws.com"}, "Resource": topic,
+			"Action": "sns:Publish", "Condition": object{"StringEquals": object{"AWS:SourceAccount": account}}},
+	}})
+	if err != nil {
+		panic(err) // strings only
+	}
+	return string(b), nil
 }
 
 // Subscribe has a topic's messages sent to an https address, with

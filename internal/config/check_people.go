@@ -13,6 +13,8 @@ var (
 	userForm     = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,38}$`) // as ferry.User.Name
 	regionForm   = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$`)
 	accessKeyID  = regexp.MustCompile(`^[A-Za-z0-9]{16,128}$`) // IAM's own limits
+	roleForm     = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$`)
+	topicForm    = regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$`)
 	sshKeyIDForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
 )
 
@@ -48,8 +50,22 @@ func (k checker) account(at string, in Integration) {
 	case !regionForm.MatchString(in.Region):
 		k.bad(at+".region", "%.40q is no region code; write for example us-east-1", in.Region)
 	}
-	if in.AccessKeyID == "" {
-		k.bad(at, "no access_key_id; the CodeCommit API needs an access key")
+	switch {
+	case in.AccessKeyID == "" && in.CredentialSource == "":
+		k.bad(at, "no access_key_id; the CodeCommit API needs an access key, or a credential_source")
+	case in.AccessKeyID != "" && in.CredentialSource != "":
+		k.bad(at+".credential_source", "an access key is given as well; leave one of them out")
+	case (in.CredentialSource == "profile") != (in.Profile != ""):
+		k.bad(at+".profile", "profile and credential_source: profile belong together")
+	}
+	if in.RoleARN != "" && !roleForm.MatchString(in.RoleARN) {
+		k.bad(at+".role_arn", "%.120q is no ARN of a role; want arn:aws:iam::ACCOUNT:role/NAME", in.RoleARN)
+	}
+	if in.ExternalID != "" && in.RoleARN == "" {
+		k.bad(at+".external_id", "belongs to role_arn; give that too")
+	}
+	if in.TopicARN != "" && !topicForm.MatchString(in.TopicARN) {
+		k.bad(at+".topic_arn", "%.120q is no ARN of a standard topic; want arn:aws:sns:REGION:ACCOUNT:NAME", in.TopicARN)
 	}
 	for _, e := range []struct{ key, value string }{{".api_endpoint", in.APIEndpoint}, {".sns_endpoint", in.SNSEndpoint}} {
 		if e.value != "" {
@@ -120,7 +136,7 @@ func (k checker) credentials(at string, in Integration) {
 			k.bad(at, "auth ssh needs ssh_key_id, which IAM shows beside the uploaded public key")
 		}
 	case ferry.GitAuthSigV4:
-		if in.AccessKeyID == "" {
+		if in.AccessKeyID == "" && in.CredentialSource == "" {
 			k.bad(at, "auth sigv4 needs access_key_id and secret_access_key")
 		}
 	}

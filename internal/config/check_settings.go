@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"time"
 
 	"gitferry/internal/ferry"
 )
@@ -34,6 +35,12 @@ func (k checker) doors() {
 	}
 	if k.Upstream.LookTimeout <= 0 {
 		k.bad("upstream.look_timeout", "must be longer than 0s")
+	}
+	if k.Upstream.Poll > 0 && k.Upstream.PollMax < k.Upstream.Poll {
+		k.bad("upstream.poll_max", "must not be shorter than upstream.poll")
+	}
+	if k.Upstream.List < Duration(time.Second) {
+		k.bad("upstream.list", "must be 1s or longer")
 	}
 }
 

@@ -61,9 +61,12 @@ type SSH struct {
 
 // Upstream bounds the sessions with the upstream.
 type Upstream struct {
-	Freshness   Duration `key:"freshness" doc:"How old the last look at the upstream may be when somebody fetches. 0s looks at every fetch; fetches at the same time share one look."`
-	LookTimeout Duration `key:"look_timeout" doc:"How long a fetch waits for that look before the mirror is served as it is, marked with its age."`
-	Poll        Duration `key:"poll" doc:"How often a repository is looked at that sends no notifications. 0s: never."`
+	Freshness    Duration `key:"freshness" doc:"How old the last look at the upstream may be when somebody fetches. 0s looks at every fetch; fetches at the same time share one look."`
+	LookTimeout  Duration `key:"look_timeout" doc:"How long a fetch waits for that look before the mirror is served as it is, marked with its age."`
+	Poll         Duration `key:"poll" doc:"The shortest time between two looks that nobody asked for; after a quiet time they get rarer, a quarter of it apart. 0s: no such looks."`
+	PollNotified Duration `key:"poll_notified" doc:"The same for repositories for which notifications come."`
+	PollMax      Duration `key:"poll_max" doc:"The longest time between two such looks."`
+	List         Duration `key:"list" doc:"How often the list of repositories is read of accounts that connect later ones too; of others it is read once a day."`
 }
 
 // Gate says how a push is carried and what it may hold.

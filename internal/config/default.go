@@ -13,8 +13,11 @@ func Default() *Config {
 		HTTP:    HTTP{Listen: "127.0.0.1:7080"},
 		SSH:     SSH{Listen: "127.0.0.1:7022"},
 		Upstream: Upstream{
-			LookTimeout: Duration(3 * time.Second),
-			Poll:        Duration(450 * time.Second),
+			LookTimeout:  Duration(3 * time.Second),
+			Poll:         Duration(450 * time.Second),
+			PollNotified: Duration(time.Hour),
+			PollMax:      Duration(24 * time.Hour),
+			List:         Duration(time.Hour),
 		},
 		Gate: Gate{
 			Stream:       true,

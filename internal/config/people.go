@@ -16,6 +16,12 @@ type Integration struct {
 	SecretAccessKeyFile string       `key:"secret_access_key_file"`
 	SessionToken        ferry.Secret `key:"session_token" doc:"Session token of temporary AWS credentials."`
 	SessionTokenFile    string       `key:"session_token_file"`
+	CredentialSource    string       `key:"credential_source" oneof:"environment|profile" doc:"Where the access key comes from if it is not given here: environment for AWS's default chain (variables, container, instance role), profile for AWS's shared files."`
+	Profile             string       `key:"profile" doc:"credential_source profile: name of the profile."`
+	RoleARN             string       `key:"role_arn" doc:"Role that the access key assumes."`
+	ExternalID          string       `key:"external_id" doc:"External id to show when role_arn is assumed."`
+	TopicARN            string       `key:"topic_arn" doc:"SNS topic for the triggers that exists already, in the same region. Empty: gitferry makes its own."`
+	TopicSHA1           bool         `key:"topic_sha1" doc:"Whether messages with the old signature are taken, version 1 (SHA-1), which topics have unless their attribute SignatureVersion is 2."`
 	GitUsername         string       `key:"git_username" doc:"auth basic: user name."`
 	GitPassword         ferry.Secret `key:"git_password" doc:"auth basic: password or token."`
 	GitPasswordFile     string       `key:"git_password_file"`
@@ -72,7 +78,7 @@ func (i Integration) GitAuth() ferry.GitAuth {
 		return ferry.GitAuthSSH
 	case i.GitUsername != "":
 		return ferry.GitAuthBasic
-	case i.AccessKeyID != "":
+	case i.AccessKeyID != "" || i.CredentialSource != "":
 		return ferry.GitAuthSigV4
 	}
 	return ferry.GitAuthNone
@@ -90,6 +96,8 @@ func (i Integration) Ferry() (ferry.Integration, ferry.Credentials) {
 			Slug: i.Slug, Name: i.Name, Kind: i.KindOf(), Region: i.Region, GitAuth: i.GitAuth(),
 			AccessKeyID: i.AccessKeyID, GitUsername: i.GitUsername, SSHKeyID: i.SSHKeyID,
 			APIEndpoint: i.APIEndpoint, SNSEndpoint: i.SNSEndpoint, GitEndpoint: endpoint,
+			CredentialSource: i.CredentialSource, Profile: i.Profile, RoleARN: i.RoleARN, ExternalID: i.ExternalID,
+			TopicARN: i.TopicARN, TopicSHA1: i.TopicSHA1,
 			HostKey: i.HostKey, PrivateNetwork: i.PrivateNetwork, ConnectAll: i.KindOf() == ferry.KindCodeCommit && len(i.Repositories) == 0,
 		}, ferry.Credentials{
 			SecretAccessKey: i.SecretAccessKey, SessionToken: i.SessionToken, GitPassword: i.GitPassword,

@@ -99,6 +99,8 @@ const (
 	ActionAPIRead     Action = "api-read"     // API reads that name no repository
 	ActionAdmin       Action = "admin"        // integrations, users, grants, deliveries
 	ActionSelf        Action = "self"         // the user's own keys and tokens
+	ActionWho         Action = "who"          // who one is, and lists of what one may read
+	ActionJiraHook    Action = "jira-hook"    // calls of the connected Jira's DVCS connector
 )
 
 // Check is the one place that decides access: nil allows, ErrDenied refuses.
@@ -110,15 +112,18 @@ func Check(s Subject, action Action, path string, now time.Time) error {
 	}
 	switch action {
 	case ActionAdmin:
-		if s.User.Admin && s.hasScope(ScopeAPIAdmin) {
+		// A token for some repositories is never an administrator's.
+		if s.User.Admin && s.hasScope(ScopeAPIAdmin) && len(s.Globs) == 0 {
 			return nil
 		}
 		return ErrDenied
 	case ActionSelf:
-		if s.hasScope(ScopeAPIAdmin) {
+		if s.hasScope(ScopeAPIAdmin) && len(s.Globs) == 0 {
 			return nil
 		}
 		return ErrDenied
+	case ActionWho:
+		return nil
 	case ActionAPIRead:
 		if s.hasScope(ScopeAPIRead) || s.hasScope(ScopeAPIAdmin) {
 			return nil
@@ -132,6 +137,8 @@ func Check(s Subject, action Action, path string, now time.Time) error {
 	switch action {
 	case ActionRead:
 		need, scopes = LevelRead, []Scope{ScopeRepoRead, ScopeRepoWrite, ScopeAPIRead, ScopeAPIAdmin, ScopeJiraDVCS}
+	case ActionJiraHook:
+		need, scopes = LevelRead, []Scope{ScopeJiraDVCS}
 	case ActionPush:
 		need, scopes = LevelWrite, []Scope{ScopeRepoWrite}
 	case ActionRewriteMain:

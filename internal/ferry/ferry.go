@@ -264,9 +264,26 @@ type Integration struct {
 	HostKey string
 	// PrivateNetwork allows loopback and private addresses upstream.
 	PrivateNetwork bool
+	// CredentialSource says where the access key comes from: "" is the stored
+	// one, "environment" AWS's default chain (variables, container, instance
+	// role), "profile" the profile of that name in AWS's shared files. The key
+	// then assumes RoleARN, if that is set, showing ExternalID.
+	CredentialSource, Profile, RoleARN, ExternalID string
+	// TopicARN is an SNS topic that an administrator made for the triggers.
+	// Empty: gitferry makes its own.
+	TopicARN string
+	// TopicSHA1 takes messages with the old signature (version 1, SHA-1),
+	// which topics have unless they are told otherwise.
+	TopicSHA1 bool
 	// ConnectAll connects repositories that appear later by themselves.
 	ConnectAll bool
-	Disabled   bool
+	// PersonalRequired: branches and pull requests are made with people's own
+	// AWS credentials only, never with the integration's.
+	PersonalRequired bool
+	// PassThrough: git over HTTPS takes people's own CodeCommit credentials,
+	// and IAM decides what they may do.
+	PassThrough bool
+	Disabled    bool
 	// Problem is the last failure of the integration as a whole, in words.
 	Problem string
 }
@@ -318,3 +335,9 @@ func (s Secret) GoString() string { return "[redacted]" }
 
 // MarshalText keeps JSON and slog from showing the text.
 func (s Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+
+// UnmarshalText takes text from a request; what comes out again is redacted.
+func (s *Secret) UnmarshalText(b []byte) error {
+	s.text = string(b)
+	return nil
+}

@@ -17,6 +17,7 @@ import (
 // from the commit's own encoding where it has one.
 type Commit struct {
 	OID            ferry.OID
+	Tree           ferry.OID
 	Parents        []ferry.OID
 	AuthorName     string
 	AuthorEmail    string
@@ -42,7 +43,7 @@ type Walk struct {
 	Connected bool
 }
 
-const commitFormat = "%x01%H%x00%P%x00%an%x00%ae%x00%at%x00%cn%x00%ce%x00%ct%x00%B%x00"
+const commitFormat = "%x01%H%x00%T%x00%P%x00%an%x00%ae%x00%at%x00%cn%x00%ce%x00%ct%x00%B%x00"
 
 // Commits calls yield for each commit of the walk, parents before children.
 // An error of yield ends the walk and is returned.
@@ -132,9 +133,9 @@ func skipLine(in *bufio.Reader) error {
 	}
 }
 
-// readCommit reads the nine fields of one record.
+// readCommit reads the ten fields of one record.
 func readCommit(in *bufio.Reader) (Commit, error) {
-	var f [9]string
+	var f [10]string
 	for i := range f {
 		s, err := readField(in)
 		if err != nil {
@@ -142,14 +143,17 @@ func readCommit(in *bufio.Reader) (Commit, error) {
 		}
 		f[i] = s
 	}
-	c := Commit{AuthorName: f[2], AuthorEmail: f[3], AuthoredAt: unixTime(f[4]),
-		CommitterName: f[5], CommitterEmail: f[6], CommittedAt: unixTime(f[7]),
-		Message: strings.TrimRight(f[8], "\n")}
+	c := Commit{AuthorName: f[3], AuthorEmail: f[4], AuthoredAt: unixTime(f[5]),
+		CommitterName: f[6], CommitterEmail: f[7], CommittedAt: unixTime(f[8]),
+		Message: strings.TrimRight(f[9], "\n")}
 	var err error
 	if c.OID, err = ferry.ParseOID(f[0]); err != nil {
 		return Commit{}, err
 	}
-	for p := range strings.FieldsSeq(f[1]) {
+	if c.Tree, err = ferry.ParseOID(f[1]); err != nil {
+		return Commit{}, err
+	}
+	for p := range strings.FieldsSeq(f[2]) {
 		o, err := ferry.ParseOID(p)
 		if err != nil {
 			return Commit{}, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"gitferry/internal/ferry"
 )
@@ -43,8 +44,14 @@ type History struct {
 	Tips []ferry.OID
 	Not  []ferry.OID // nor what these reach
 	Path string      // only commits that touch it; empty: all
-	Skip int
-	Max  int
+	// Author and Committer, if not empty, must stand in that line of the
+	// commit, "Name <address>", as they are.
+	Author, Committer string
+	// Since and Until are bounds by commit date, zero for none. Clocks differ:
+	// commits behind an older one are found all the same.
+	Since, Until time.Time
+	Skip         int
+	Max          int
 }
 
 // History lists commits, children before parents.
@@ -54,7 +61,19 @@ func (r *Runner) History(ctx context.Context, dir string, l History) ([]Commit, 
 		return nil, err
 	}
 	args := []string{"rev-list", "--topo-order", "--no-commit-header", "--format=" + commitFormat, "--encoding=UTF-8",
-		"--skip=" + strconv.Itoa(l.Skip), "--max-count=" + strconv.Itoa(l.Max)}
+		"--skip=" + strconv.Itoa(l.Skip), "--max-count=" + strconv.Itoa(l.Max), "--fixed-strings"}
+	if l.Author != "" {
+		args = append(args, "--author="+l.Author)
+	}
+	if l.Committer != "" {
+		args = append(args, "--committer="+l.Committer)
+	}
+	if !l.Since.IsZero() {
+		args = append(args, fmt.Sprintf("--since-as-filter=@%d", l.Since.Unix()))
+	}
+	if !l.Until.IsZero() {
+		args = append(args, fmt.Sprintf("--min-age=%d", l.Until.Unix()))
+	}
 	for _, o := range l.Tips {
 		args = append(args, o.String())
 	}

@@ -1,6 +1,7 @@
 package git
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -75,4 +76,43 @@ func (r *Runner) DiffFiles(ctx context.Context, dir string, d Diff) ([]FileChang
 		return nil, fmt.Errorf("listing changed files: %w", err)
 	}
 	return files, nil
+}
+
+// CommitPatches makes, in one run of git, the difference of each commit to its
+// first parent, without unchanged lines around the changes. It reads at most
+// max bytes in all; commits that did not fit have no entry.
+func (r *Runner) CommitPatches(ctx context.Context, dir string, oids []ferry.OID, max int) (map[ferry.OID][]byte, error) {
+	patches := make(map[ferry.OID][]byte, len(oids))
+	if len(oids) == 0 {
+		return patches, nil
+	}
+	var in bytes.Buffer
+	for _, o := range oids {
+		fmt.Fprintln(&in, o)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	w := &prefixWriter{max: max, enough: func() { cancel(errEnough) }}
+	err := r.Run(ctx, Command{Dir: dir, Stdin: &in, Stdout: w, Args: []string{"diff-tree", "--stdin", "--always", "--root", "-r", "-M", "-p", "--unified=0",
+		"--diff-merges=first-parent", "--no-ext-diff", "--no-textconv", "--no-color", "--full-index"}})
+	if err != nil && !w.full {
+		return nil, fmt.Errorf("making differences: %w", err)
+	}
+	// Each difference begins with a line that is the commit's name; lines of a
+	// patch never are.
+	var at ferry.OID
+	for line := range bytes.Lines(w.b) {
+		if len(line) == 41 {
+			if o, err := ferry.ParseOID(string(line[:40])); err == nil {
+				at = o
+				patches[at] = nil
+				continue
+			}
+		}
+		patches[at] = append(patches[at], line...)
+	}
+	if w.full { // the last one is not whole
+		delete(patches, at)
+	}
+	return patches, nil
 }

@@ -53,22 +53,30 @@ func (r *Runner) Tree(ctx context.Context, dir string, at ferry.OID, path string
 	if err != nil {
 		return nil, false, notThere(err, path)
 	}
-	for _, record := range out {
+	entries, err = parseTree(out)
+	return entries, more, err
+}
+
+// parseTree reads the records of git ls-tree -l.
+func parseTree(records []string) ([]TreeEntry, error) {
+	var entries []TreeEntry
+	for _, record := range records {
 		head, name, _ := strings.Cut(record, "\t")
 		f := strings.Fields(head)
 		if len(f) != 4 {
-			return nil, false, fmt.Errorf("listing %.80q: record %.80q not understood", path, record)
+			return nil, fmt.Errorf("entry %.80q of a tree not understood", record)
 		}
 		e := TreeEntry{Name: strings.ToValidUTF8(name, "\uFFFD"), Mode: f[0], Kind: f[1], Size: -1}
+		var err error
 		if e.OID, err = ferry.ParseOID(f[2]); err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		if n, err := strconv.ParseInt(f[3], 10, 64); err == nil {
 			e.Size = n
 		}
 		entries = append(entries, e)
 	}
-	return entries, more, nil
+	return entries, nil
 }
 
 // notThere turns git's word for a path or revision that does not exist into

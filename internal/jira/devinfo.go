@@ -106,6 +106,15 @@ type DevPullRequest struct {
 	Updated        DevTime          `json:"lastUpdate"`
 	URL            string           `json:"url"`
 	DisplayID      string           `json:"displayId"`
+	Reviewers      []DevReviewer    `json:"reviewers,omitempty"`
+}
+
+// A DevReviewer is somebody whose word on a pull request is asked for or
+// given.
+type DevReviewer struct {
+	Name     string `json:"name,omitempty"`
+	Email    string `json:"email,omitempty"` // at most 254 bytes
+	Approval string `json:"approvalStatus"`  // APPROVED or UNAPPROVED
 }
 
 // A DevTime encodes as ISO 8601 in UTC with milliseconds.
@@ -166,6 +175,10 @@ func (s Submission) fit() {
 			p.Title = cut(clean(p.Title), maxTitle)
 			p.Author = p.Author.fit()
 			p.Source, p.Destination = cut(p.Source, maxName), cut(p.Destination, maxName)
+			for k := range p.Reviewers {
+				who := DevAuthor{Name: p.Reviewers[k].Name, Email: p.Reviewers[k].Email}.fit()
+				p.Reviewers[k].Name, p.Reviewers[k].Email = who.Name, cut(who.Email, 254)
+			}
 		}
 	}
 }

@@ -16,6 +16,7 @@ type Issue struct {
 	Project string
 	Summary string
 	Status  Status
+	Type    string // name of the issue type: "Bug", "New Feature"
 }
 
 // A Status is a workflow status.
@@ -24,7 +25,7 @@ type Status struct {
 	Name string `json:"name"`
 }
 
-var issueFields = []string{"summary", "status", "project"}
+var issueFields = []string{"summary", "status", "project", "issuetype"}
 
 type issueJSON struct {
 	ID     string `json:"id"`
@@ -32,6 +33,9 @@ type issueJSON struct {
 	Fields struct {
 		Summary string `json:"summary"`
 		Status  Status `json:"status"`
+		Type    struct {
+			Name string `json:"name"`
+		} `json:"issuetype"`
 		Project struct {
 			Key string `json:"key"`
 		} `json:"project"`
@@ -40,7 +44,7 @@ type issueJSON struct {
 
 func (j issueJSON) issue() Issue {
 	return Issue{ID: j.ID, Key: ferry.IssueKey(j.Key), Project: j.Fields.Project.Key,
-		Summary: j.Fields.Summary, Status: j.Fields.Status}
+		Summary: j.Fields.Summary, Status: j.Fields.Status, Type: j.Fields.Type.Name}
 }
 
 // Issue returns one issue. A key from before a move finds the issue too. It

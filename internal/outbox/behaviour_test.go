@@ -475,7 +475,7 @@ func TestPullRequests(t *testing.T) {
 	editions(t, func(t *testing.T, kind jira.Kind) {
 		w := newWorld(t, kind)
 		pull := store.PullRequest{Repository: w.repo.ID, Number: 7, Title: "DEMO-1 better", Source: "refs/heads/feature/DEMO-1", Destination: "refs/heads/main",
-			Status: "open", Author: "jane", CreatedAt: start, UpdatedAt: start, Keys: []ferry.IssueKey{"DEMO-1"}}
+			Status: "open", Author: "jane", Reviewers: []store.Reviewer{{Name: "bob@example.com", Approved: true}, {Name: "eve"}}, CreatedAt: start, UpdatedAt: start, Keys: []ferry.IssueKey{"DEMO-1"}}
 		for _, merged := range []bool{false, true} {
 			if pull.Merged = merged; merged {
 				pull.Status = "closed"
@@ -489,6 +489,8 @@ func TestPullRequests(t *testing.T) {
 			want := map[bool]string{false: "open", true: "merged"}[merged]
 			if state := strings.ToLower(string(w.jira.State())); !strings.Contains(state, want) || !strings.Contains(state, "demo-1 better") {
 				t.Errorf("no %s pull request at Jira; dead: %v", want, w.deliveries("dead"))
+			} else if reviewers := `"reviewers":[{"name":"bob@example.com","email":"bob@example.com","approvalstatus":"approved"},{"name":"eve","approvalstatus":"unapproved"}]`; kind == jira.Cloud && !strings.Contains(state, reviewers) {
+				t.Errorf("its reviewers are not at Jira: %s", state)
 			}
 		}
 	})

@@ -203,13 +203,30 @@ func (b *batch) devPull(ctx context.Context, repo ferry.Repository, it item) (*j
 		return nil, fmt.Errorf("pull request %d: %w", number, ferry.ErrNotFound)
 	}
 	p := pulls[0]
-	return &jira.DevPullRequest{
+	d := &jira.DevPullRequest{
 		ID: it.EntityID, DisplayID: "#" + it.EntityID, Sequence: it.Version, Keys: it.keys,
-		Status: pullStatus(p), Title: p.Title, Author: jira.DevAuthor{Name: p.Author},
+		Status: pullStatus(p), Title: p.Title, Author: jira.DevAuthor{Name: p.Author, Email: emailOf(p.Author)},
 		Source: p.Source.Short(), SourceURL: b.w.Links.Branch(repo, p.Source),
 		Destination: p.Destination.Short(), DestinationURL: b.w.Links.Branch(repo, p.Destination),
 		Updated: jira.DevTime{Time: p.UpdatedAt}, URL: b.w.Links.Pull(repo, number),
-	}, nil
+	}
+	for _, r := range p.Reviewers {
+		approval := "UNAPPROVED"
+		if r.Approved {
+			approval = "APPROVED"
+		}
+		d.Reviewers = append(d.Reviewers, jira.DevReviewer{Name: r.Name, Email: emailOf(r.Name), Approval: approval})
+	}
+	return d, nil
+}
+
+// emailOf returns a name that is an address, as session names of assumed
+// roles often are; Jira finds its users by it.
+func emailOf(name string) string {
+	if at := strings.LastIndexByte(name, '@'); at > 0 && strings.Contains(name[at:], ".") && !strings.ContainsAny(name, " /") {
+		return name
+	}
+	return ""
 }
 
 func pullStatus(p store.PullRequest) string {

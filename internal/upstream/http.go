@@ -218,6 +218,10 @@ func (d *Dialer) advertise(ctx context.Context, t Target, p place, service, prot
 	}
 }
 
+// IsThrottled reports whether err says that the upstream asks for fewer
+// requests.
+func IsThrottled(err error) bool { return isBusy(err) }
+
 // isBusy reports whether err is an answer 429 or 503.
 func isBusy(err error) bool {
 	var b *busyError

@@ -210,6 +210,7 @@ func (p *Push) Report(progress func([]byte)) (*pktline.Report, error) {
 		return nil, errors.New("report of a push that was not started")
 	}
 	defer p.abort.Do(func() {})
+	defer b.cut(nil) // the request's context may live long
 	timer := time.AfterFunc(p.d.bounds.report, func() { b.cut(errNoAnswer) })
 	defer timer.Stop()
 	if p.ssh != nil {

@@ -91,8 +91,12 @@ func (d *Dialer) startSSH(ctx context.Context, conn *sshConn, p place, service, 
 	return s, nil
 }
 
-// attach binds the session's life to ctx.
+// attach binds the session's life to ctx; from an earlier context it was
+// detached before.
 func (s *sshSession) attach(ctx context.Context) {
+	if s.cut != nil {
+		s.cut(nil)
+	}
 	s.ctx, s.cut = context.WithCancelCause(ctx)
 	s.detach = context.AfterFunc(s.ctx, s.conn.close)
 }
@@ -132,6 +136,7 @@ func (s *sshSession) finish() error {
 	case err = <-s.waited:
 		if err == nil && s.detach() {
 			<-drained
+			s.cut(nil)
 			s.d.keep(s.conn)
 			return nil
 		}
