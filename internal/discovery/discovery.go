@@ -4,13 +4,14 @@
 // The idea: a repository is known by its id at AWS, not by its name. One look
 // at an account's list tells what is new, renamed or gone; a failed look
 // changes nothing, since a slip of permissions must not disconnect anybody.
+// What AWS allows and refuses along the way is kept as a table of
+// permissions, so that a missing one costs its feature only and can be named.
 //
-// cmd and the pages call it. It opens no git session itself.
+// cmd, the pages and the queue of jobs call it. It opens no git session itself.
 package discovery
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -22,14 +23,29 @@ import (
 	"gitferry/internal/upstream"
 )
 
-// A Discovery looks at accounts. Fill the exported fields before use.
+// A Discovery looks at accounts. Fill the exported fields before use; it may
+// then be used concurrently.
 type Discovery struct {
 	Store  *store.Store
 	Dialer *upstream.Dialer
 	Log    *slog.Logger
+	Now    func() time.Time // nil: time.Now
+	// Queued is called after jobs were queued; it must not block. It may be nil.
+	Queued func()
+	// Disconnect removes a repository that is gone at the host, and returns how
+	// many withdrawals Jira has yet to take; it is called again at the next
+	// look while there are any. Nil leaves such repositories missing.
+	Disconnect func(ctx context.Context, r ferry.Repository) (waiting int, err error)
+	// ListEvery is the time between looks at an account that connects all
+	// repositories; zero: an hour (product-behaviour.md 8.2).
+	ListEvery time.Duration
 
-	mu      sync.Mutex
-	clients map[ferry.IntegrationID]*client // guarded by mu
+	mu       sync.Mutex
+	clients  map[ferry.IntegrationID]*client             // guarded by mu
+	limiters map[string]*codecommit.Limiter              // guarded by mu; by account's end point and region
+	probed   map[ferry.IntegrationID]time.Time           // guarded by mu
+	observed map[observation]seen                        // guarded by mu
+	denied   map[observation]map[ferry.RepositoryID]bool // guarded by mu; of git's actions
 }
 
 // client is an API client with what it was made of.
@@ -39,21 +55,38 @@ type client struct {
 	secrets     ferry.Credentials
 }
 
+func (d *Discovery) now() time.Time {
+	if d.Now != nil {
+		return d.Now()
+	}
+	return time.Now()
+}
+
+func (d *Discovery) queued() {
+	if d.Queued != nil {
+		d.Queued()
+	}
+}
+
 // Client returns a client for the account of an integration. It is kept until
-// the integration or its secrets change.
+// the integration or its secrets change; all clients of one account in one
+// region share the pace that AWS allows.
 func (d *Discovery) Client(ctx context.Context, i ferry.Integration) (*codecommit.Client, error) {
 	secrets, err := d.Store.Credentials(ctx, i.ID)
 	if err != nil {
 		return nil, fmt.Errorf("opening the credentials of %s: %w", i.Slug, err)
 	}
-	i.Problem = "" // not part of what a client is made of
+	i.Problem, i.Name, i.Account, i.ConnectAll, i.Disabled = "", "", "", false, false // not part of what a client is made of
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if c := d.clients[i.ID]; c != nil && c.integration == i && c.secrets == secrets {
 		return c.Client, nil
 	}
+	id := i.ID
 	made, err := codecommit.New(ctx, codecommit.Config{Integration: i, Credentials: secrets,
-		HTTP: d.Dialer.HTTPClient(i.PrivateNetwork)})
+		Source: source(i), Profile: i.Profile, RoleARN: i.RoleARN, ExternalID: i.ExternalID,
+		HTTP: d.Dialer.HTTPClient(i.PrivateNetwork), Limiter: d.limiter(i),
+		Observe: func(ctx context.Context, action string, denied error) { d.observe(ctx, id, action, denied) }})
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +95,29 @@ func (d *Discovery) Client(ctx context.Context, i ferry.Integration) (*codecommi
 	}
 	d.clients[i.ID] = &client{made, i, secrets}
 	return made, nil
+}
+
+func source(i ferry.Integration) codecommit.Source {
+	if i.CredentialSource == "" {
+		return codecommit.SourceStatic
+	}
+	return codecommit.Source(i.CredentialSource)
+}
+
+// limiter returns the pace of an account in a region. Who the key belongs to
+// is not known before the first call, so the key stands for the account. The
+// caller holds d.mu.
+func (d *Discovery) limiter(i ferry.Integration) *codecommit.Limiter {
+	key := fmt.Sprintf("%s|%s|%s|%s|%s", i.Region, i.APIEndpoint, i.AccessKeyID, i.Profile, i.RoleARN)
+	l := d.limiters[key]
+	if l == nil {
+		l = codecommit.NewLimiter()
+		if d.limiters == nil {
+			d.limiters = make(map[string]*codecommit.Limiter)
+		}
+		d.limiters[key] = l
+	}
+	return l
 }
 
 // Target tells how to reach the upstream of a repository.
@@ -87,208 +143,9 @@ func (d *Discovery) Target(ctx context.Context, repo ferry.Repository) (upstream
 	return t, err
 }
 
-// Found is what one look at an account brought.
-type Found struct {
-	Added   []ferry.Repository
-	Renamed []ferry.Repository
-	Missing []ferry.Repository
-	// Unconnected are the names that are there and not connected.
-	Unconnected []string
-}
-
-// Look reads the account's list of repositories. New ones are connected if the
-// integration connects all, or if connect says so; renamed ones follow; ones
-// that are gone are marked missing, and come back when they are seen again. A
-// failed look changes nothing but the integration's problem.
-func (d *Discovery) Look(ctx context.Context, id ferry.IntegrationID, connect func(name string) bool) (Found, error) {
-	i, err := d.Store.Integration(ctx, id)
-	if err != nil {
-		return Found{}, err
-	}
-	found, err := d.look(ctx, i, connect)
-	problem := ""
-	if err != nil {
-		problem = "reading the list of repositories: " + text(err)
-	}
-	if problem != i.Problem {
-		if i, getErr := d.Store.Integration(ctx, id); getErr == nil {
-			i.Problem = problem
-			if updateErr := d.Store.UpdateIntegration(ctx, i, nil); updateErr != nil {
-				err = errors.Join(err, updateErr)
-			}
-		}
-	}
-	return found, err
-}
-
-func text(err error) string {
-	var m *ferry.Message
-	if errors.As(err, &m) {
-		return m.Text
-	}
-	return err.Error()
-}
-
-func (d *Discovery) look(ctx context.Context, i ferry.Integration, connect func(string) bool) (Found, error) {
-	var f Found
-	if i.Kind != ferry.KindCodeCommit {
-		return f, nil
-	}
-	c, err := d.Client(ctx, i)
-	if err != nil {
-		return f, err
-	}
-	if i.Account == "" {
-		if who, err := c.Identity(ctx); err == nil {
-			i.Account = who.Account
-			if err := d.Store.UpdateIntegration(ctx, i, nil); err != nil {
-				return f, err
-			}
-		}
-	}
-	listed, err := d.list(ctx, c)
-	if err != nil {
-		return f, err
-	}
-	known, err := d.Store.Repositories(ctx, store.RepositoryFilter{Integration: i.ID})
-	if err != nil {
-		return f, err
-	}
-	byHost := make(map[string]ferry.Repository, len(known))
-	for _, r := range known {
-		byHost[r.HostID] = r
-	}
-	for _, l := range listed {
-		r, ok := byHost[l.ID]
-		delete(byHost, l.ID)
-		if !ok {
-			if !i.ConnectAll && (connect == nil || !connect(l.Name)) {
-				f.Unconnected = append(f.Unconnected, l.Name)
-				continue
-			}
-			if r, err = d.add(ctx, i, l); err != nil {
-				return f, err
-			}
-			f.Added = append(f.Added, r)
-			continue
-		}
-		if err := d.follow(ctx, i, r, l, &f); err != nil {
-			return f, err
-		}
-	}
-	for _, r := range byHost {
-		if r.State == ferry.RepositoryMissing {
-			continue
-		}
-		r.State = ferry.RepositoryMissing
-		if err := d.Store.UpdateRepository(ctx, r); err != nil {
-			return f, err
-		}
-		f.Missing = append(f.Missing, r)
-	}
-	return f, nil
-}
-
-// list reads the whole list with what is known of each repository. Without
-// the right to read details, names and ids must do.
-func (d *Discovery) list(ctx context.Context, c *codecommit.Client) ([]codecommit.Repository, error) {
-	names, err := c.ListRepositories(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]string, len(names))
-	for i, n := range names {
-		all[i] = n.Name
-	}
-	details, _, err := c.BatchGetRepositories(ctx, all)
-	if err != nil {
-		if !errors.Is(err, ferry.ErrDenied) {
-			return nil, err
-		}
-		d.Log.Warn("repository details cannot be read; default branches are taken from git", "err", err)
-	}
-	byID := make(map[string]codecommit.Repository, len(details))
-	for _, r := range details {
-		byID[r.ID] = r
-	}
-	listed := make([]codecommit.Repository, len(names))
-	for i, n := range names {
-		r, ok := byID[n.ID]
-		if !ok {
-			r = codecommit.Repository{ID: n.ID, Name: n.Name}
-		}
-		listed[i] = r
-	}
-	return listed, nil
-}
-
-// add connects a repository.
-func (d *Discovery) add(ctx context.Context, i ferry.Integration, l codecommit.Repository) (ferry.Repository, error) {
-	name, err := ferry.ParseRepositoryName(l.Name)
-	if err != nil {
-		return ferry.Repository{}, err
-	}
-	r, err := d.Store.AddRepository(ctx, ferry.Repository{IntegrationID: i.ID, Owner: i.Slug, Name: name, Region: i.Region, HostID: l.ID,
-		CloneURL: cloneURL(i, name), DefaultBranch: l.DefaultBranch, State: ferry.RepositoryEnabled, SmartCommits: true})
-	if err != nil {
-		return r, fmt.Errorf("connecting %s: %w", l.Name, err)
-	}
-	_, err = d.Store.Enqueue(ctx, store.Job{Repository: r.ID, Op: store.OpCopy, Source: "initial", Priority: 20})
-	return r, err
-}
-
-// follow takes over what changed of a known repository.
-func (d *Discovery) follow(ctx context.Context, i ferry.Integration, r ferry.Repository, l codecommit.Repository, f *Found) error {
-	before := r
-	r.Name, r.CloneURL = l.Name, cloneURL(i, l.Name)
-	if l.DefaultBranch != "" {
-		r.DefaultBranch = l.DefaultBranch
-	}
-	if r.State == ferry.RepositoryMissing {
-		r.State = ferry.RepositoryEnabled
-	}
-	if r == before {
-		return nil
-	}
-	if r.Name != before.Name {
-		f.Renamed = append(f.Renamed, r)
-	}
-	return d.Store.UpdateRepository(ctx, r)
-}
-
-func cloneURL(i ferry.Integration, name string) string {
-	url := codecommit.CloneURL(i.Region, i.GitEndpoint, name)
-	if i.GitAuth == ferry.GitAuthSSH {
-		return codecommit.WithSSHKeyID(url, i.SSHKeyID)
-	}
-	return url
-}
-
-// every is how often the lists of accounts are read.
-const every = 15 * time.Minute
-
-// Run reads the lists of all accounts at start and then every 15 minutes,
-// until ctx ends.
-func (d *Discovery) Run(ctx context.Context) error {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		all, err := d.Store.Integrations(ctx)
-		if err != nil && ctx.Err() == nil {
-			d.Log.Error("listing integrations", "err", err)
-		}
-		for _, i := range all {
-			if i.Disabled || ctx.Err() != nil {
-				continue
-			}
-			if _, err := d.Look(ctx, i.ID, nil); err != nil && ctx.Err() == nil {
-				d.Log.Warn("looking at an account", "integration", i.Slug, "err", err)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
+// logIntegration adds a line to the log that people read of an account.
+func (d *Discovery) logIntegration(ctx context.Context, id ferry.IntegrationID, level, format string, args ...any) {
+	if err := d.Store.AddLog(ctx, store.LogLine{Integration: id, Level: level, Text: fmt.Sprintf(format, args...)}); err != nil && ctx.Err() == nil {
+		d.Log.Error("adding to the log of an integration", "err", err)
 	}
 }

@@ -103,8 +103,6 @@ func identity(a smartcommit.Action, b git.Commit) string {
 func (r *run) finish(ctx context.Context, c *store.Change, g group, now map[ferry.RefName]ferry.OID, parents map[ferry.OID]bool) error {
 	c.Updates, c.Push = g.updates, g.push.ID
 	c.RefLinks = make(map[ferry.RefName][]ferry.IssueKey)
-	branchOptions := r.settings.Parse
-	branchOptions.Kind = smartcommit.Branch
 	var moved []ferry.OID // old values that may have been left behind
 	for _, u := range g.updates {
 		if !u.Name.IsBranch() {
@@ -115,13 +113,11 @@ func (r *run) finish(ctx context.Context, c *store.Change, g group, now map[ferr
 		}
 		entity := store.Entity{Repository: r.repo.ID, Kind: store.EntityBranch, EntityID: string(u.Name), Backfill: r.initial}
 		if !u.IsDelete() {
-			keys := smartcommit.Keys(u.Name.Short(), branchOptions)
-			c.RefLinks[u.Name] = keys
-			tip, err := r.tipKeys(ctx, u.New)
-			if err != nil {
+			c.RefLinks[u.Name] = r.nameKeys(u.Name)
+			var err error
+			if entity.Keys, err = r.branchKeys(ctx, u.Name, u.New); err != nil {
 				return err
 			}
-			entity.Keys = union(keys, tip)
 			if len(entity.Keys) == 0 && u.IsCreate() {
 				continue
 			}
@@ -129,6 +125,19 @@ func (r *run) finish(ctx context.Context, c *store.Change, g group, now map[ferr
 		c.Entities = append(c.Entities, entity)
 	}
 	return r.lost(ctx, c, moved, now)
+}
+
+// nameKeys returns the keys in a branch's name.
+func (r *run) nameKeys(name ferry.RefName) []ferry.IssueKey {
+	o := r.settings.Parse
+	o.Kind = smartcommit.Branch
+	return smartcommit.Keys(name.Short(), o)
+}
+
+// branchKeys returns the keys of a branch: in its name and at its tip.
+func (r *run) branchKeys(ctx context.Context, name ferry.RefName, tip ferry.OID) ([]ferry.IssueKey, error) {
+	keys, err := r.tipKeys(ctx, tip)
+	return union(r.nameKeys(name), keys), err
 }
 
 // tipKeys returns the keys of the commit at a branch's tip.

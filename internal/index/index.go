@@ -42,19 +42,34 @@ type Index struct {
 	// UnknownProject is called with keys whose project Jira does not know as
 	// far as we know; it must not block.
 	UnknownProject func()
-	Log            *slog.Logger
-	Now            func() time.Time // nil: time.Now
+	// Synced is called after a look at a repository's upstream, and after its
+	// refs moved; it must not block. May be nil.
+	Synced func(ferry.RepositoryID)
+	Log    *slog.Logger
+	Now    func() time.Time // nil: time.Now
 
 	// Boot names this run of the process in the leases of jobs.
 	Boot string
-	// PollMin and PollMax bound the time between looks at one upstream.
-	PollMin, PollMax time.Duration
+	// PollMin and PollMax bound the time between looks at one upstream that
+	// nobody asked for; PollTriggered is the shortest once triggers come. A
+	// PollMin of zero switches such looks off.
+	PollMin, PollTriggered, PollMax time.Duration
+
+	// Account carries out the jobs of integrations. Nil: there are none.
+	Account func(ctx context.Context, job store.Job) error
+	// Describe asks the host for a repository's default branch, writes it, and
+	// returns the repository. It may be nil.
+	Describe func(ctx context.Context, repo ferry.Repository) (ferry.Repository, error)
+	// Pace returns when a look that nobody waits for may begin, or with an
+	// error if it has to be put off. It may be nil.
+	Pace func(ctx context.Context, repo ferry.Repository) error
+	// Looked is told how a look at an upstream ended. It may be nil.
+	Looked func(ctx context.Context, repo ferry.Repository, err error)
 
 	mu    sync.Mutex
 	locks map[ferry.RepositoryID]*sync.Mutex // guarded by mu; one run a repository
 	wake  map[ferry.RepositoryID]bool        // guarded by mu
 	bell  chan struct{}                      // guarded by mu; made on first use
-	next  map[ferry.RepositoryID]*timetable  // owned by Run
 }
 
 // Settings say what becomes of commands.
@@ -102,6 +117,12 @@ func (x *Index) lock(id ferry.RepositoryID) (unlock func()) {
 // refs. Applying it again does nothing. The first time it indexes the whole
 // history, which runs no commands, and goes on where it was stopped.
 func (x *Index) Repository(ctx context.Context, repo ferry.Repository) error {
+	return x.repository(ctx, repo, nil)
+}
+
+// repository is Repository; progress, if not nil, is told how many commits
+// were read.
+func (x *Index) repository(ctx context.Context, repo ferry.Repository, progress func(done int)) error {
 	defer x.lock(repo.ID)()
 	repo, err := x.Store.Repository(ctx, repo.ID) // what another run wrote
 	if err != nil {
@@ -111,7 +132,7 @@ func (x *Index) Repository(ctx context.Context, repo ferry.Repository) error {
 	if err != nil {
 		return fmt.Errorf("reading settings: %w", err)
 	}
-	r := &run{x: x, repo: repo, settings: settings, initial: repo.IndexedAt.IsZero()}
+	r := &run{x: x, repo: repo, settings: settings, initial: repo.IndexedAt.IsZero(), progress: progress}
 	if err := r.apply(ctx); err != nil {
 		return fmt.Errorf("indexing %s: %w", repo.Path(), err)
 	}
@@ -121,7 +142,17 @@ func (x *Index) Repository(ctx context.Context, repo ferry.Repository) error {
 	if r.unknown && x.UnknownProject != nil {
 		x.UnknownProject()
 	}
+	if r.moved {
+		x.synced(repo.ID)
+		return x.Store.Changed(ctx, repo.ID, x.now().Add(x.PollMin))
+	}
 	return nil
+}
+
+func (x *Index) synced(id ferry.RepositoryID) {
+	if x.Synced != nil {
+		x.Synced(id)
+	}
 }
 
 // run is one application of a difference.
@@ -132,6 +163,7 @@ type run struct {
 	initial  bool
 	queued   bool
 	unknown  bool
+	moved    bool // refs moved
 	// progress is told how many commits a first index has read.
 	progress func(done int)
 
@@ -281,6 +313,7 @@ func (r *run) applyGroup(ctx context.Context, g group, stored, now map[ferry.Ref
 			return err
 		}
 		r.queued = r.queued || applied.Actions+applied.Entities > 0
+		r.moved = r.moved || len(applied.Movements) > 0
 		if r.progress != nil {
 			r.progress(done)
 		}

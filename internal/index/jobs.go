@@ -3,7 +3,6 @@ package index
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -12,18 +11,16 @@ import (
 )
 
 const (
-	// workers is how many repositories are worked on at once.
-	workers = 2
+	// workers is how many repositories and accounts are worked on at once.
+	workers = 4
 	// tick is how often due looks and queued jobs are searched for without a
 	// signal; another process may have queued one.
 	tick = time.Second
+	// firstLooks is the time within which everything is looked at after a start.
+	firstLooks = 2 * time.Minute
+	// dueAtOnce is how many due looks are queued at a time.
+	dueAtOnce = 100
 )
-
-// timetable is when a repository is looked at next.
-type timetable struct {
-	at      time.Time
-	changed time.Time // when it last moved
-}
 
 // Wake tells the index that the refs of a mirror moved. It does not block.
 func (x *Index) Wake(id ferry.RepositoryID) {
@@ -56,14 +53,16 @@ func (x *Index) Run(ctx context.Context) error {
 	x.mu.Lock()
 	bell := x.bells()
 	x.mu.Unlock()
-	x.next = make(map[ferry.RepositoryID]*timetable)
+	if err := x.Store.SpreadLooks(ctx, firstLooks); err != nil {
+		return err
+	}
 	var running sync.WaitGroup
 	defer running.Wait()
 	slots := make(chan struct{}, workers)
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for {
-		if err := x.schedule(ctx); err != nil && ctx.Err() == nil {
+		if _, err := x.Store.QueueDue(ctx, dueAtOnce); err != nil && ctx.Err() == nil {
 			x.Log.Error("planning looks at upstreams", "err", err)
 		}
 		x.startDue(ctx, slots, &running)
@@ -92,13 +91,14 @@ func (x *Index) startDue(ctx context.Context, slots chan struct{}, running *sync
 		running.Add(1)
 		go func() {
 			defer running.Done()
-			defer func() { <-slots; x.ring() }()
+			defer func() { <-slots; x.Ring() }()
 			work()
 		}()
 	}
 }
 
-func (x *Index) ring() {
+// Ring tells the index that a job was queued. It does not block.
+func (x *Index) Ring() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	select {
@@ -137,110 +137,6 @@ func (x *Index) indexWoken(ctx context.Context, id ferry.RepositoryID) {
 	if err != nil && ctx.Err() == nil {
 		x.Log.Error("indexing after a refresh", "repo_id", id, "err", err)
 	}
-}
-
-// work carries out one job and notes its end. A job cut short by the end of
-// the process is queued again at the next start.
-func (x *Index) work(ctx context.Context, job store.Job) {
-	err := x.do(ctx, job)
-	if ctx.Err() != nil {
-		return
-	}
-	problem := ""
-	if err != nil {
-		problem = err.Error()
-		x.Log.Warn("job failed", "op", job.Op, "repo_id", job.Repository, "err", err)
-	}
-	if err := x.Store.FinishJob(ctx, job.ID, problem); err != nil {
-		x.Log.Error("finishing a job", "op", job.Op, "err", err)
-	}
-}
-
-func (x *Index) do(ctx context.Context, job store.Job) error {
-	repo, err := x.Store.Repository(ctx, job.Repository)
-	if err != nil {
-		return err
-	}
-	if repo.State == ferry.RepositoryDisabled {
-		return &ferry.Message{Kind: ferry.ErrDenied, Text: repo.Path() + " is disabled"}
-	}
-	switch job.Op {
-	case store.OpCopy, store.OpSync, store.OpReindex:
-		return x.sync(ctx, repo, job)
-	case store.OpPurge:
-		return x.Mirror.Purge(ctx, repo)
-	case store.OpUpkeep:
-		return x.Mirror.Upkeep(ctx, repo)
-	}
-	return fmt.Errorf("job %s is not one of the index: %w", job.Op, ferry.ErrInvalid)
-}
-
-// sync copies or refreshes the mirror and indexes what moved.
-func (x *Index) sync(ctx context.Context, repo ferry.Repository, job store.Job) error {
-	if err := x.Mirror.Copy(ctx, repo, nil); err != nil {
-		return err
-	}
-	if _, err := x.Mirror.Refresh(ctx, repo, 0); err != nil {
-		return err
-	}
-	if err := x.index(ctx, repo, job); err != nil {
-		return err
-	}
-	if job.Op == store.OpReindex {
-		return x.Reconsider(ctx)
-	}
-	return nil
-}
-
-// index is Repository with progress told to the job of a first index.
-func (x *Index) index(ctx context.Context, repo ferry.Repository, job store.Job) error {
-	if repo.IndexedAt.IsZero() {
-		if total, err := x.Git.CountCommits(ctx, x.Mirror.Path(repo.ID)); err == nil {
-			_ = x.Store.ProgressJob(ctx, job.ID, 0, int64(total))
-		}
-	}
-	return x.Repository(ctx, repo)
-}
-
-// schedule queues a look at every repository whose time has come.
-func (x *Index) schedule(ctx context.Context) error {
-	repos, err := x.Store.Repositories(ctx, store.RepositoryFilter{State: ferry.RepositoryEnabled})
-	if err != nil {
-		return err
-	}
-	now := x.now()
-	for _, repo := range repos {
-		t := x.next[repo.ID]
-		if t == nil {
-			// Spread over the first two minutes; at once where nothing is yet.
-			t = &timetable{at: now, changed: now}
-			if !repo.IndexedAt.IsZero() {
-				t.at = now.Add(time.Duration(rand.Int64N(int64(2 * x.PollMin))))
-			}
-			x.next[repo.ID] = t
-		}
-		if now.Before(t.at) {
-			continue
-		}
-		view, err := x.Mirror.View(ctx, repo)
-		if err != nil {
-			return err
-		}
-		wait := min(max(now.Sub(t.changed)/4, x.PollMin), x.PollMax)
-		wait += time.Duration(rand.Int64N(int64(wait)/5+1)) - wait/10
-		t.at = now.Add(wait)
-		if view.Failure == nil && !view.LookedAt.IsZero() && now.Sub(view.LookedAt) < wait/2 {
-			continue // somebody's read has looked just now
-		}
-		op, source := store.OpSync, "scheduled"
-		if repo.IndexedAt.IsZero() {
-			op, source = store.OpCopy, "initial"
-		}
-		if _, err := x.Store.Enqueue(ctx, store.Job{Repository: repo.ID, Op: op, Source: source, Priority: 20}); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Reconsider links the commits that name keys of projects which Jira did not
