@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -19,15 +20,20 @@ type stateJSON struct {
 	Oldest           map[string]time.Time `json:"oldest"`
 	UnresolvedPushes int                  `json:"unresolved_pushes"`
 	Repositories     []repositoryState    `json:"repositories"`
+	Integrations     []integrationState   `json:"integrations"`
 }
 
 type repositoryState struct {
 	ID        ferry.RepositoryID    `json:"id"`
 	Path      string                `json:"path"`
 	State     ferry.RepositoryState `json:"state"`
+	Status    string                `json:"status"` // QUEUED, INDEXING, INDEXED, ERROR, CANCELED, DISABLED, MISSING or EMPTY
 	Copied    bool                  `json:"copied"`
 	Indexed   bool                  `json:"indexed"`
 	LookedAt  *time.Time            `json:"looked_at,omitempty"`
+	NextLook  *time.Time            `json:"next_look_at,omitempty"`
+	ChangedAt *time.Time            `json:"changed_at,omitempty"`
+	Notified  *time.Time            `json:"notified_at,omitempty"` // last trigger that came for it
 	Problem   string                `json:"problem,omitempty"`
 	Commits   int                   `json:"commits"`
 	IssueKeys int                   `json:"issue_keys"`
@@ -44,17 +50,27 @@ func (s *Server) adminState(c *call) (stateJSON, error) {
 	if err != nil {
 		return out, err
 	}
+	st, err := s.statuses(c.ctx)
+	if err != nil {
+		return out, err
+	}
+	of := make(map[ferry.IntegrationID][]string)
 	for _, r := range repos {
-		state, err := s.repositoryState(c.ctx, r)
+		state, err := s.repositoryState(c.ctx, st, r)
+		if errors.Is(err, ferry.ErrNotFound) {
+			continue // removed meanwhile
+		}
 		if err != nil {
 			return out, err
 		}
+		of[r.IntegrationID] = append(of[r.IntegrationID], state.Status)
 		if r.State == ferry.RepositoryEnabled && !state.Indexed && state.Problem == "" {
 			out.Idle = false
 		}
 		out.Repositories = append(out.Repositories, state)
 	}
-	return out, nil
+	out.Integrations, err = s.integrationStates(c.ctx, st, of)
+	return out, err
 }
 
 func stateFromCounts(n store.Counts) stateJSON {
@@ -77,7 +93,7 @@ func stateFromCounts(n store.Counts) stateJSON {
 	return out
 }
 
-func (s *Server) repositoryState(ctx context.Context, r ferry.Repository) (repositoryState, error) {
+func (s *Server) repositoryState(ctx context.Context, st *statuses, r ferry.Repository) (repositoryState, error) {
 	state := repositoryState{ID: r.ID, Path: r.Path(), State: r.State, Indexed: !r.IndexedAt.IsZero()}
 	view, err := s.Mirror.View(ctx, r)
 	if err != nil {
@@ -90,6 +106,12 @@ func (s *Server) repositoryState(ctx context.Context, r ferry.Repository) (repos
 	if view.Failure != nil {
 		state.Problem = view.Failure.Error()
 	}
+	t := st.tables[r.ID]
+	if state.Problem == "" {
+		state.Problem = t.Problem
+	}
+	state.Status, state.NextLook = st.of(r, view), nextLook(t, r)
+	state.ChangedAt, state.Notified = timeOf(t.ChangedAt), timeOf(t.NotifiedAt)
 	if state.Commits, err = s.Store.CommitCount(ctx, r.ID); err != nil {
 		return state, err
 	}

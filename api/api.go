@@ -17,6 +17,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"gitferry/api/ghapi"
+	"gitferry/api/web"
 	"gitferry/internal/discovery"
 	"gitferry/internal/ferry"
 	"gitferry/internal/git"
@@ -24,8 +26,10 @@ import (
 	"gitferry/internal/issues"
 	"gitferry/internal/outbox"
 	"gitferry/internal/policy"
+	"gitferry/internal/pulls"
 	"gitferry/internal/smartcommit"
 	"gitferry/internal/store"
+	"gitferry/internal/triggers"
 	"gitferry/internal/upstream"
 	"gitferry/mirror"
 )
@@ -38,11 +42,16 @@ type Config struct {
 	Index     *index.Index
 	Outbox    *outbox.Outbox
 	Discovery *discovery.Discovery
-	Issues    *issues.Lookup
-	Dialer    *upstream.Dialer
-	PublicURL string // how people reach this server, without a slash at the end
-	SSHHost   string // how developers reach the SSH door, "" if it is off
-	Version   string
+	Triggers  *triggers.Triggers
+	// PullRequestHint is told that pull requests of a repository changed; it
+	// must not block. Nil: a look at the repository stands in.
+	PullRequestHint func(context.Context, ferry.RepositoryID)
+	Issues          *issues.Lookup
+	Pulls           *pulls.Host
+	Dialer          *upstream.Dialer
+	PublicURL       string // how people reach this server, without a slash at the end
+	SSHHost         string // how developers reach the SSH door, "" if it is off
+	Version         string
 	// TrustClearText says whether a peer's clear-text requests may carry
 	// credentials.
 	TrustClearText func(remoteAddr string) bool
@@ -54,7 +63,16 @@ type Config struct {
 	SetPolicy func(context.Context, policy.Rules) error
 	// ParseOptions says how messages are read now.
 	ParseOptions func(context.Context) (smartcommit.Options, error)
-	Log          *slog.Logger
+	// GitHub answers in GitHub's shape; nil: it is not mounted.
+	GitHub *ghapi.Server
+	// Stopping is closed when the server stops: streams of events end then.
+	Stopping <-chan struct{}
+	Log      *slog.Logger
+	// DataDir is where the one-time set-up token is written; empty: it is
+	// only logged.
+	DataDir string
+	// Sandbox serves the page that shows every component, for development.
+	Sandbox bool
 }
 
 // Connections connects and disconnects upstreams.
@@ -75,18 +93,33 @@ type Connections interface {
 type Server struct {
 	Config
 	echo     *echo.Echo
+	pages    *web.Server
 	document map[string]any // the OpenAPI description
+	streams  chan struct{}  // a place for each open stream of events
 }
 
 // New makes a server.
 func New(c Config) *Server {
-	s := &Server{Config: c, echo: echo.New(), document: describe(v1)}
+	s := &Server{Config: c, echo: echo.New(), document: describe(v1), streams: make(chan struct{}, eventsAtOnce)}
 	s.echo.HideBanner, s.echo.HidePort = true, true
 	s.echo.IPExtractor = echo.ExtractIPDirect()
 	s.echo.HTTPErrorHandler = s.fail
 	s.routes()
+	s.pages = web.New(web.Config{Store: c.Store, Mirror: c.Mirror, Git: c.Git, Index: c.Index, Outbox: c.Outbox, Discovery: c.Discovery,
+		Issues: c.Issues, Pulls: c.Pulls, Dialer: c.Dialer, PublicURL: c.PublicURL, SSHHost: c.SSHHost, Version: c.Version, TrustClearText: c.TrustClearText,
+		Connections: c.Connections, AddSSHKey: c.AddSSHKey, Policy: c.Policy, SetPolicy: c.SetPolicy, ParseOptions: c.ParseOptions, Log: c.Log,
+		DataDir: c.DataDir, Components: c.Sandbox})
+	s.pages.Routes(s.echo)
+	if c.GitHub != nil {
+		c.GitHub.Routes(s.echo)
+	}
 	return s
 }
+
+// FirstRun makes the one-time set-up token if the server has no user yet, and
+// logs where it is. Call it at start, after the users of the configuration
+// were added.
+func (s *Server) FirstRun(ctx context.Context) error { return s.pages.FirstRun(ctx) }
 
 // ServeHTTP answers a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 )
@@ -17,6 +18,7 @@ const (
 	maxBody  = 1 << 20
 	maxDepth = 32
 	maxItems = 10_000
+	bodyTime = 30 * time.Second
 )
 
 // decode reads the body of a request, and nothing but the body, into v. A
@@ -26,7 +28,10 @@ func decode(c echo.Context, v any) error {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return echo.NewHTTPError(http.StatusUnsupportedMediaType, "send the body as application/json")
 	}
+	slow := http.NewResponseController(c.Response())
+	_ = slow.SetReadDeadline(time.Now().Add(bodyTime)) // a wrapped writer may not have it
 	text, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
+	_ = slow.SetReadDeadline(time.Time{}) // or the request would end with it
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return echo.NewHTTPError(http.StatusRequestEntityTooLarge, "the body is larger than 1 MiB")

@@ -11,8 +11,8 @@ import (
 // jiraTokenIn is a personal Jira token, with which the person's smart commits
 // act. An empty one removes what is stored.
 type jiraTokenIn struct {
-	Token string `json:"token"`
-	Email string `json:"email,omitempty"`
+	Token ferry.Secret `json:"token"`
+	Email string       `json:"email,omitempty"`
 }
 
 func (s *Server) setJiraToken(c *call, in jiraTokenIn) (nothing, error) {
@@ -23,7 +23,7 @@ func (s *Server) setJiraToken(c *call, in jiraTokenIn) (nothing, error) {
 	if in.Email == "" {
 		in.Email = u.Email
 	}
-	return nothing{}, s.Store.SetJiraToken(c.ctx, u.ID, ferry.NewSecret(in.Token), in.Email)
+	return nothing{}, s.Store.SetJiraToken(c.ctx, u.ID, in.Token, in.Email)
 }
 
 func (s *Server) listKeys(c *call) (page[SSHKey], error) {

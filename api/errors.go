@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -15,6 +16,7 @@ type problem struct {
 	Type      string `json:"type"`
 	Title     string `json:"title"`
 	Status    int    `json:"status"`
+	Code      string `json:"code"` // of the status, for programs: "not_found"
 	Detail    string `json:"detail,omitempty"`
 	RequestID string `json:"request_id"`
 }
@@ -62,6 +64,7 @@ func (s *Server) fail(err error, c echo.Context) {
 		c.Response().Header().Set("WWW-Authenticate", `Bearer realm="gitferry"`)
 	}
 	p.Title = http.StatusText(p.Status)
+	p.Code = strings.ReplaceAll(strings.ToLower(p.Title), " ", "_")
 	c.Response().Header().Set("Content-Type", "application/problem+json")
 	if err := c.JSON(p.Status, p); err != nil {
 		s.Log.Debug("answering", "err", err)

@@ -10,18 +10,18 @@ import (
 )
 
 // secretsIn are the secrets of an integration in a request. They have no way
-// out.
+// out: the audit, which keeps requests, shows their type's "[redacted]".
 type secretsIn struct {
-	SecretAccessKey string `json:"secret_access_key,omitempty"`
-	SessionToken    string `json:"session_token,omitempty"`
-	GitPassword     string `json:"git_password,omitempty"`
-	SSHPrivateKey   string `json:"ssh_private_key,omitempty"`
-	SSHPassphrase   string `json:"ssh_passphrase,omitempty"`
+	SecretAccessKey ferry.Secret `json:"secret_access_key,omitzero"`
+	SessionToken    ferry.Secret `json:"session_token,omitzero"`
+	GitPassword     ferry.Secret `json:"git_password,omitzero"`
+	SSHPrivateKey   ferry.Secret `json:"ssh_private_key,omitzero"`
+	SSHPassphrase   ferry.Secret `json:"ssh_passphrase,omitzero"`
 }
 
 func (s secretsIn) credentials() ferry.Credentials {
-	return ferry.Credentials{SecretAccessKey: ferry.NewSecret(s.SecretAccessKey), SessionToken: ferry.NewSecret(s.SessionToken),
-		GitPassword: ferry.NewSecret(s.GitPassword), SSHPrivateKey: ferry.NewSecret(s.SSHPrivateKey), SSHPassphrase: ferry.NewSecret(s.SSHPassphrase)}
+	return ferry.Credentials{SecretAccessKey: s.SecretAccessKey, SessionToken: s.SessionToken, GitPassword: s.GitPassword,
+		SSHPrivateKey: s.SSHPrivateKey, SSHPassphrase: s.SSHPassphrase}
 }
 
 // integrationIn is a new integration. An account has a region, a single
@@ -40,6 +40,14 @@ type integrationIn struct {
 	SNSEndpoint    string `json:"sns_endpoint,omitempty"`
 	GitEndpoint    string `json:"git_endpoint,omitempty"`
 	PrivateNetwork bool   `json:"private_network,omitempty"`
+	// Source is environment or profile, where no access key is given.
+	Source     string `json:"credential_source,omitempty"`
+	Profile    string `json:"profile,omitempty"`
+	RoleARN    string `json:"role_arn,omitempty"`
+	ExternalID string `json:"external_id,omitempty"`
+	// TopicARN is a topic that exists; TopicSHA1 takes its old signatures.
+	TopicARN  string `json:"topic_arn,omitempty"`
+	TopicSHA1 bool   `json:"topic_sha1,omitempty"`
 	// ConnectAll connects everything, now and later; otherwise Repositories
 	// are the names to connect.
 	ConnectAll   bool     `json:"connect_all,omitempty"`
@@ -69,7 +77,8 @@ func (s *Server) getIntegration(c *call) (Integration, error) {
 func (s *Server) addIntegration(c *call, in integrationIn) (connected, error) {
 	i := ferry.Integration{Slug: in.Slug, Name: in.Name, Kind: ferry.KindCodeCommit, Region: in.Region, GitAuth: ferry.GitAuth(in.GitAuth),
 		AccessKeyID: in.AccessKeyID, GitUsername: in.GitUsername, SSHKeyID: in.SSHKeyID, HostKey: in.HostKey, APIEndpoint: in.APIEndpoint,
-		SNSEndpoint: in.SNSEndpoint, GitEndpoint: in.GitEndpoint, PrivateNetwork: in.PrivateNetwork, ConnectAll: in.ConnectAll}
+		SNSEndpoint: in.SNSEndpoint, GitEndpoint: in.GitEndpoint, PrivateNetwork: in.PrivateNetwork, ConnectAll: in.ConnectAll,
+		CredentialSource: in.Source, Profile: in.Profile, RoleARN: in.RoleARN, ExternalID: in.ExternalID, TopicARN: in.TopicARN, TopicSHA1: in.TopicSHA1}
 	if in.URL != "" {
 		i.Kind, i.GitEndpoint, i.ConnectAll = ferry.KindGit, in.URL, false
 	}
@@ -83,11 +92,11 @@ func (s *Server) addIntegration(c *call, in integrationIn) (connected, error) {
 // defaultAuth is how git signs in with the credentials that are given.
 func (in integrationIn) defaultAuth() ferry.GitAuth {
 	switch {
-	case in.SSHPrivateKey != "":
+	case !in.SSHPrivateKey.IsZero():
 		return ferry.GitAuthSSH
 	case in.GitUsername != "":
 		return ferry.GitAuthBasic
-	case in.AccessKeyID != "":
+	case in.AccessKeyID != "" || in.Source != "":
 		return ferry.GitAuthSigV4
 	}
 	return ferry.GitAuthNone
@@ -103,8 +112,19 @@ type integrationPatch struct {
 	APIEndpoint *string `json:"api_endpoint,omitempty"`
 	SNSEndpoint *string `json:"sns_endpoint,omitempty"`
 	GitEndpoint *string `json:"git_endpoint,omitempty"`
+	Source      *string `json:"credential_source,omitempty"`
+	Profile     *string `json:"profile,omitempty"`
+	RoleARN     *string `json:"role_arn,omitempty"`
+	ExternalID  *string `json:"external_id,omitempty"`
+	TopicARN    *string `json:"topic_arn,omitempty"`
+	TopicSHA1   *bool   `json:"topic_sha1,omitempty"`
 	ConnectAll  *bool   `json:"connect_all,omitempty"`
-	Disabled    *bool   `json:"disabled,omitempty"`
+	// PersonalRequired makes branches and pull requests need people's own AWS
+	// credentials; PassThrough lets git over HTTPS take their own CodeCommit
+	// credentials, and those only.
+	PersonalRequired *bool `json:"personal_required,omitempty"`
+	PassThrough      *bool `json:"pass_through,omitempty"`
+	Disabled         *bool `json:"disabled,omitempty"`
 	secretsIn
 }
 
@@ -118,12 +138,13 @@ func (s *Server) changeIntegration(c *call, in integrationPatch) (Integration, e
 	}
 	i := before
 	for _, f := range []struct{ from, into *string }{{in.Name, &i.Name}, {in.AccessKeyID, &i.AccessKeyID}, {in.GitUsername, &i.GitUsername},
-		{in.SSHKeyID, &i.SSHKeyID}, {in.HostKey, &i.HostKey}, {in.APIEndpoint, &i.APIEndpoint}, {in.SNSEndpoint, &i.SNSEndpoint}, {in.GitEndpoint, &i.GitEndpoint}} {
+		{in.SSHKeyID, &i.SSHKeyID}, {in.HostKey, &i.HostKey}, {in.APIEndpoint, &i.APIEndpoint}, {in.SNSEndpoint, &i.SNSEndpoint}, {in.GitEndpoint, &i.GitEndpoint},
+		{in.Source, &i.CredentialSource}, {in.Profile, &i.Profile}, {in.RoleARN, &i.RoleARN}, {in.ExternalID, &i.ExternalID}, {in.TopicARN, &i.TopicARN}} {
 		if f.from != nil {
 			*f.into = *f.from
 		}
 	}
-	for _, f := range []struct{ from, into *bool }{{in.ConnectAll, &i.ConnectAll}, {in.Disabled, &i.Disabled}} {
+	for _, f := range []struct{ from, into *bool }{{in.TopicSHA1, &i.TopicSHA1}, {in.ConnectAll, &i.ConnectAll}, {in.PersonalRequired, &i.PersonalRequired}, {in.PassThrough, &i.PassThrough}, {in.Disabled, &i.Disabled}} {
 		if f.from != nil {
 			*f.into = *f.from
 		}

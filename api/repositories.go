@@ -40,8 +40,11 @@ func (s *Server) getRepository(c *call) (repositoryDetail, error) {
 	if s.SSHHost != "" {
 		d.SSHURL = "ssh://" + s.SSHHost + "/" + c.repo.Path()
 	}
-	var err error
-	d.Mirror, err = s.repositoryState(c.ctx, c.repo)
+	st, err := s.statuses(c.ctx)
+	if err != nil {
+		return d, err
+	}
+	d.Mirror, err = s.repositoryState(c.ctx, st, c.repo)
 	return d, err
 }
 
@@ -152,6 +155,10 @@ type movement struct {
 	Push ferry.PushID  `json:"push,omitempty"`
 }
 
+func movementOf(m store.Movement) movement {
+	return movement{Seq: m.Seq, Ref: m.Ref, Old: m.Old, New: m.New, At: m.At, Push: m.Push}
+}
+
 // listMovements is the log from the parameter "after" on, oldest first. Next
 // is there even on the last page: it is where a later request goes on.
 func (s *Server) listMovements(c *call) (page[movement], error) {
@@ -169,7 +176,7 @@ func (s *Server) listMovements(c *call) (page[movement], error) {
 		return p, err
 	}
 	for _, m := range log {
-		p.Items = append(p.Items, movement{Seq: m.Seq, Ref: m.Ref, Old: m.Old, New: m.New, At: m.At, Push: m.Push})
+		p.Items = append(p.Items, movementOf(m))
 		since = m.Seq
 	}
 	p.Next = strconv.FormatInt(since, 10)
@@ -203,6 +210,7 @@ type pullRequest struct {
 	Status      string           `json:"status"`
 	Merged      bool             `json:"merged"`
 	Author      string           `json:"author"`
+	Reviewers   []store.Reviewer `json:"reviewers"`
 	URL         string           `json:"url,omitempty"`
 	CreatedAt   time.Time        `json:"created_at"`
 	UpdatedAt   time.Time        `json:"updated_at"`
@@ -211,7 +219,7 @@ type pullRequest struct {
 
 func pullRequestOf(p store.PullRequest, path string) pullRequest {
 	return pullRequest{Repository: path, Number: p.Number, Title: p.Title, Description: p.Description, Source: p.Source, Destination: p.Destination,
-		Status: p.Status, Merged: p.Merged, Author: p.Author, URL: p.URL, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt, Issues: list(p.Keys)}
+		Status: p.Status, Merged: p.Merged, Author: p.Author, Reviewers: list(p.Reviewers), URL: p.URL, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt, Issues: list(p.Keys)}
 }
 
 // badRequest is an error that says what is wrong with a request.

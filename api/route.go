@@ -71,6 +71,7 @@ func send[In, Out any](method, path, id, summary string, action ferry.Action, st
 			var none Out
 			return none, err
 		}
+		c.body = in
 		return h(s, c, in)
 	})
 	r.in = reflect.TypeFor[In]()
@@ -85,6 +86,7 @@ type call struct {
 	subject ferry.Subject
 	repo    ferry.Repository // of routes below /repositories/{owner}/{name}
 	request string           // request id
+	body    any              // what came, for the audit; secrets in it do not print
 }
 
 func (c *call) param(name string) string { return c.echo.Param(name) }
@@ -179,10 +181,18 @@ func (s *Server) admit(c *call) error {
 	return nil
 }
 
+// maxDetail is how much of a request the audit keeps, in bytes.
+const maxDetail = 4 << 10
+
 // audit writes what was asked for and what became of it.
 func (s *Server) audit(c *call, failure error) error {
 	e := store.AuditEvent{ActorID: c.subject.User.ID, Actor: c.subject.User.Name, Credential: c.subject.Credential,
 		Address: c.echo.Request().RemoteAddr, Request: c.request, Action: "api." + c.route.id, Object: strings.Join(c.echo.ParamValues(), "/"), Result: "ok"}
+	if c.body != nil {
+		if text, err := json.Marshal(c.body); err == nil {
+			e.Detail = string(text[:min(len(text), maxDetail)])
+		}
+	}
 	if failure != nil {
 		e.Result, e.Reason = "failed", failure.Error()
 		if errors.Is(failure, ferry.ErrDenied) {

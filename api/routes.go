@@ -13,6 +13,10 @@ func (s *Server) routes() {
 	e := s.echo
 	e.GET("/healthz", s.health)
 	e.GET("/readyz", s.health)
+	h := newHooks(s)
+	e.Any("/hooks/install/:secret", h.serve("install"))
+	e.Any("/hooks/integration/:id/:secret", h.serve("integration"))
+	e.Any("/hooks/repo/:id/:secret", h.serve("repo"))
 	for i := range v1 {
 		e.Add(v1[i].method, "/api/v1"+echoPath(v1[i].path), s.serve(&v1[i]))
 	}
@@ -45,6 +49,9 @@ var v1 = []route{
 	get("/user/tokens", "listOwnTokens", "Own tokens", apiRead, (*Server).listTokens, paged()...),
 	send(post, "/user/tokens", "addOwnToken", "Make a token no wider than that of the request; its text is shown this once", own, created, (*Server).addToken),
 	do(del, "/user/tokens/{id}", "revokeOwnToken", "Revoke a token", own, ok, (*Server).revokeToken),
+	get("/user/aws-credentials", "listOwnAWSCredentials", "Own AWS access keys, by integration", apiRead, (*Server).listAWSCredentials, paged()...),
+	send(put, "/user/aws-credentials/{slug}", "setOwnAWSCredential", "Make branches and pull requests of an account with an own access key", own, ok, (*Server).setAWSCredential),
+	do(del, "/user/aws-credentials/{slug}", "removeOwnAWSCredential", "Forget an own access key", own, ok, (*Server).removeAWSCredential),
 	send(put, "/user/jira-token", "setOwnJiraToken", "Set the Jira token with which own smart commits act", own, ok, (*Server).setJiraToken),
 
 	get("/repositories", "listRepositories", "Repositories that the token may read", apiRead, (*Server).listRepositories,
@@ -52,6 +59,8 @@ var v1 = []route{
 	get(repositoryPath, "getRepository", "A repository with the state of its mirror and index", read, (*Server).getRepository),
 	send(patch, repositoryPath, "changeRepository", "Change what is done with a repository", maintain, ok, (*Server).changeRepository),
 	do(del, repositoryPath, "removeRepository", "Disconnect a repository; ask again while withdrawals wait", admin, ok, (*Server).removeRepository, forced),
+	get(repositoryPath+"/log", "getRepositoryLog", "What happened to a repository", maintain, (*Server).getRepositoryLog, logLimit),
+	get(repositoryPath+"/trigger-address", "getTriggerAddress", "The address that has this repository looked at", maintain, (*Server).getRepositoryAddress),
 	do(post, repositoryPath+"/sync", "syncRepository", "Look at the upstream and index what moved", maintain, accepted, queue(store.OpSync)),
 	do(post, repositoryPath+"/reindex", "reindexRepository", "Index anew what is not indexed", maintain, accepted, queue(store.OpReindex)),
 	do(post, repositoryPath+"/purge", "purgeRepository", "Remove objects that no ref reaches", maintain, accepted, queue(store.OpPurge)),
@@ -59,14 +68,29 @@ var v1 = []route{
 	get(repositoryPath+"/commits", "listCommits", "Indexed commits, newest first", read, (*Server).listCommits, paged(param{"filter", "all, linked or unlinked"})...),
 	get(repositoryPath+"/commits/{sha}", "getCommit", "A commit with its issues and what Jira heard of it", read, (*Server).getCommit),
 	get(repositoryPath+"/pulls", "listPullRequests", "Pull requests", read, (*Server).listPulls, paged(param{"status", "open or closed"})...),
+	send(post, repositoryPath+"/pulls", "createPullRequest", "Open a pull request at the host, or find the one that is open", ferry.ActionPush, created, (*Server).createPull),
+	get(repositoryPath+"/preview", "previewPullRequest", "What a pull request would bring, and whether it conflicts", read, (*Server).previewPull,
+		param{"source", "branch"}, param{"target", "branch"}),
+	send(post, repositoryPath+"/branches", "createBranch", "Make a branch at the host", ferry.ActionPush, created, (*Server).createBranch),
+	do(del, repositoryPath+"/branches", "deleteBranch", "Delete a branch at the host", ferry.ActionPush, ok, (*Server).deleteBranch,
+		param{"branch", "short name"}, param{"tip", "delete it only if it still stands at this commit"}),
+	get(repositoryPath+"/branches/deletion", "planDeletion", "What deleting a branch would lose", read, (*Server).planDeletion, param{"branch", "short name"}),
+	get(repositoryPath+"/links", "links", "Pages in the AWS console", read, (*Server).links,
+		param{"branch", "branch"}, param{"commit", "full commit id"}, param{"path", "file on the branch or at the commit"}, param{"pull_request", "number"}),
 	get(repositoryPath+"/movements", "listMovements", "The log of ref movements, oldest first", read, (*Server).listMovements, paged()...),
 	get(repositoryPath+"/pushes", "listPushes", "The latest pushes", maintain, (*Server).listPushes, paged()...),
 	get(repositoryPath+"/jobs", "listRepositoryJobs", "Work on the repository", maintain, (*Server).listRepositoryJobs, paged()...),
 	get(repositoryPath+"/deliveries", "listRepositoryDeliveries", "What Jira shall hear of the repository", maintain, (*Server).listRepositoryDeliveries, paged(deliveryState)...),
 
+	events(repositoryPath+"/events", "repositoryEvents", "A stream of ref movements and of work on the repository", read, (*Server).repositoryEvents),
+
 	get("/issues/{key}", "getIssue", "What is known of an issue: branches, pull requests, Jira's last answer", apiRead, (*Server).getIssue),
 	get("/issues/{key}/commits", "listIssueCommits", "Commits that name an issue, newest first", apiRead, (*Server).listIssueCommits, paged()...),
 	get("/issues/{key}/deliveries", "listIssueDeliveries", "What Jira shall hear for an issue", admin, (*Server).listIssueDeliveries, paged(deliveryState)...),
+	get("/issues/{key}/branch-form", "branchForm", "What a dialog for a new branch begins with", apiRead, (*Server).branchForm,
+		param{"repository", "OWNER/NAME"}, param{"source", "branch"}),
+	get("/issues/{key}/pull-form", "pullForm", "What a dialog for a new pull request begins with", apiRead, (*Server).pullForm,
+		param{"repository", "OWNER/NAME"}, param{"source", "branch"}, param{"target", "branch"}),
 	get("/search", "search", "Issue keys, commit ids and repository names", apiRead, (*Server).search, param{"q", "what to search for"}),
 	quiet(send(post, "/explain", "explain", "What a commit message or branch name would do", apiRead, ok, (*Server).explain)),
 
@@ -78,6 +102,18 @@ var v1 = []route{
 	do(post, "/integrations/{slug}/sync", "syncIntegration", "Read the account's list of repositories", admin, ok, (*Server).syncIntegration),
 	get("/integrations/{slug}/repositories", "listIntegrationRepositories", "Connected repositories of an integration", admin, (*Server).listOfIntegration, paged()...),
 	send(post, "/integrations/{slug}/repositories", "connectRepositories", "Connect repositories of an account by name", admin, ok, (*Server).connectRepositories),
+
+	get("/integrations/{slug}/permissions", "getPermissions", "What the account's credentials may do, as far as it is known", admin, (*Server).getPermissions),
+	do(post, "/integrations/{slug}/permissions/check", "checkPermissions", "Try what may be tried without a side effect", admin, ok, (*Server).checkPermissions),
+	get("/integrations/{slug}/triggers", "getTriggers", "How AWS tells of movements in an account", admin, (*Server).getTriggers),
+	do(post, "/integrations/{slug}/triggers", "setTriggers", "Set the triggers up, again if need be", admin, accepted, (*Server).setTriggers),
+	do(post, "/integrations/{slug}/triggers/secret", "renewTriggers", "Replace the secret in the address that AWS calls", admin, accepted, (*Server).renewTriggers),
+	get("/integrations/{slug}/log", "getIntegrationLog", "What happened to an integration", admin, (*Server).getIntegrationLog, logLimit),
+	get("/triggers", "getTriggersAll", "Whether triggers are taken, and at which address for the whole installation", admin, (*Server).getTriggersAll),
+	send(put, "/triggers", "switchTriggers", "Take triggers, or ignore them", admin, ok, (*Server).switchTriggers),
+	do(post, "/triggers/secret", "renewInstallAddress", "Replace the secret in the address of the whole installation", admin, ok, (*Server).renewInstall),
+	get("/trigger-calls", "listTriggerCalls", "Calls of trigger addresses within 7 days, newest first", admin, (*Server).listTriggerCalls, paged()...),
+	do(del, "/trigger-calls", "clearTriggerCalls", "Empty the log of trigger calls", admin, ok, (*Server).clearTriggerCalls),
 
 	get("/users", "listUsers", "Users", admin, (*Server).listUsers, paged()...),
 	send(post, "/users", "addUser", "Add a user", admin, created, (*Server).addUser),
@@ -93,9 +129,11 @@ var v1 = []route{
 	get("/users/{user}/grants", "listGrants", "Grants of a user", admin, (*Server).listGrants, paged()...),
 	send(post, "/users/{user}/grants", "addGrant", "Give a user a level; replaces a grant for the same glob", admin, created, (*Server).addGrant),
 	do(del, "/users/{user}/grants/{id}", "removeGrant", "Take a grant back", admin, ok, (*Server).removeGrant),
+	send(put, "/users/{user}/jira-token", "setJiraToken", "Set the Jira token with which a user's smart commits act", admin, ok, (*Server).setJiraToken),
 	get("/grants", "listAllGrants", "All grants", admin, (*Server).listAllGrants, paged()...),
 
 	get("/deliveries", "listDeliveries", "What Jira shall hear, newest first", admin, (*Server).listDeliveries, paged(deliveryState)...),
+	events("/deliveries/events", "deliveryEvents", "A stream of the counts of deliveries", admin, (*Server).deliveryEvents),
 	do(post, "/deliveries/{id}/retry", "retryDelivery", "Make a delivery due now", admin, ok, (*Server).retryDelivery),
 	do(post, "/deliveries/{id}/discard", "discardDelivery", "End a delivery without Jira having heard of it", admin, ok, (*Server).discardDelivery),
 	get("/pause", "getPause", "Whether deliveries are held back", admin, (*Server).getPause),

@@ -76,16 +76,16 @@ func (s *Server) getJira(c *call) (JiraSite, error) {
 // jiraIn is the Jira site as a whole. Secrets that are left out stay as they
 // are, unless an address moves to another host, scheme or port.
 type jiraIn struct {
-	Kind         string `json:"kind"`
-	URL          string `json:"url"`
-	Email        string `json:"email,omitempty"`
-	APIToken     string `json:"api_token,omitempty"`
-	ClientID     string `json:"client_id,omitempty"`
-	ClientSecret string `json:"client_secret,omitempty"`
-	PAT          string `json:"personal_access_token,omitempty"`
-	DevinfoURL   string `json:"devinfo_url,omitempty"`
-	TokenURL     string `json:"token_url,omitempty"`
-	Processor    string `json:"processor,omitempty"` // gitferry, jira or off; left out: as it is, at first gitferry
+	Kind         string       `json:"kind"`
+	URL          string       `json:"url"`
+	Email        string       `json:"email,omitempty"`
+	APIToken     ferry.Secret `json:"api_token,omitzero"`
+	ClientID     string       `json:"client_id,omitempty"`
+	ClientSecret ferry.Secret `json:"client_secret,omitzero"`
+	PAT          ferry.Secret `json:"personal_access_token,omitzero"`
+	DevinfoURL   string       `json:"devinfo_url,omitempty"`
+	TokenURL     string       `json:"token_url,omitempty"`
+	Processor    string       `json:"processor,omitempty"` // gitferry, jira or off; left out: as it is, at first gitferry
 }
 
 func (s *Server) setJira(c *call, in jiraIn) (JiraSite, error) {
@@ -97,7 +97,7 @@ func (s *Server) setJira(c *call, in jiraIn) (JiraSite, error) {
 		return JiraSite{}, err
 	}
 	site := store.JiraSite{Kind: in.Kind, URL: strings.TrimRight(in.URL, "/"), Email: in.Email, ClientID: in.ClientID, DevinfoURL: in.DevinfoURL,
-		TokenURL: in.TokenURL, APIToken: ferry.NewSecret(in.APIToken), ClientSecret: ferry.NewSecret(in.ClientSecret), PAT: ferry.NewSecret(in.PAT),
+		TokenURL: in.TokenURL, APIToken: in.APIToken, ClientSecret: in.ClientSecret, PAT: in.PAT,
 		HoursPerDay: before.HoursPerDay, DaysPerWeek: before.DaysPerWeek, Processor: in.Processor}
 	switch outbox.Processor(site.Processor) {
 	case "":

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"gitferry/internal/config"
 	"gitferry/internal/ferry"
@@ -102,17 +103,27 @@ func withBooks(do func(ctx context.Context, b *books, args []string) error) func
 }
 
 // change makes the body of a command that changes something: it is audited
-// with its arguments, which hold no secret, whether it succeeds or not.
+// with its arguments and flags, which hold no secret, whether it succeeds or
+// not.
 func change(action string, do func(ctx context.Context, b *books, args []string) error) func(*cobra.Command, []string) error {
-	return withBooks(func(ctx context.Context, b *books, args []string) error {
-		err := do(ctx, b, args)
-		return errors.Join(err, b.audit(ctx, action, strings.Join(args, " "), err))
-	})
+	return func(cmd *cobra.Command, args []string) error {
+		var flags []string
+		cmd.Flags().Visit(func(f *pflag.Flag) {
+			if f.Name != "config" && f.Name != "json" {
+				flags = append(flags, "--"+f.Name+"="+f.Value.String())
+			}
+		})
+		return withBooks(func(ctx context.Context, b *books, args []string) error {
+			err := do(ctx, b, args)
+			e := store.AuditEvent{Action: action, Object: strings.Join(args, " "), Detail: strings.Join(flags, " ")}
+			return errors.Join(err, b.audit(ctx, e, err))
+		})(cmd, args)
+	}
 }
 
 // audit writes what was done, by the person at this terminal.
-func (b *books) audit(ctx context.Context, action, object string, failure error) error {
-	e := store.AuditEvent{Actor: "command line", Credential: "local", Action: action, Object: object, Result: "ok"}
+func (b *books) audit(ctx context.Context, e store.AuditEvent, failure error) error {
+	e.Actor, e.Credential, e.Result = "command line", "local", "ok"
 	if u, err := user.Current(); err == nil {
 		e.Actor = "command line (" + u.Username + ")"
 	}

@@ -12,7 +12,7 @@ import (
 // The functions that the API asks cmd for.
 
 func (a *app) connector() connector {
-	return connector{store: a.store, discovery: a.discovery, mirror: a.mirror}
+	return connector{store: a.store, discovery: a.discovery, triggers: a.triggers, mirror: a.mirror}
 }
 
 func (a *app) addKey(ctx context.Context, user ferry.UserID, name, line string) (store.SSHKey, error) {

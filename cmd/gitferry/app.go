@@ -15,14 +15,18 @@ import (
 	"gitferry/internal/config"
 	"gitferry/internal/discovery"
 	"gitferry/internal/ferry"
+	"gitferry/internal/filelist"
 	"gitferry/internal/git"
 	"gitferry/internal/index"
 	"gitferry/internal/issues"
 	"gitferry/internal/outbox"
 	"gitferry/internal/policy"
+	"gitferry/internal/pulls"
 	"gitferry/internal/smartcommit"
 	"gitferry/internal/store"
+	"gitferry/internal/triggers"
 	"gitferry/internal/upstream"
+	"gitferry/internal/webhook"
 	"gitferry/mirror"
 	"gitferry/proxy"
 )
@@ -40,8 +44,12 @@ type app struct {
 	sites     *outbox.Sites
 	issues    *issues.Lookup
 	index     *index.Index
+	pulls     *pulls.Host
+	lists     *filelist.Lists
+	webhooks  *webhook.Sender
 	outbox    *outbox.Outbox
 	discovery *discovery.Discovery
+	triggers  *triggers.Triggers
 	proxy     *proxy.Server
 }
 
@@ -117,18 +125,28 @@ func newApp(ctx context.Context, cfg *config.Config, st *store.Store, publicURL 
 	g.Log = log
 	a := &app{cfg: cfg, log: log, boot: rand.Text(), publicURL: publicURL, store: st, git: g}
 	a.dialer = upstream.NewDialer(log, "gitferry/"+version)
-	a.discovery = &discovery.Discovery{Store: st, Dialer: a.dialer, Log: log}
+	a.discovery = &discovery.Discovery{Store: st, Dialer: a.dialer, Log: log, ListEvery: time.Duration(cfg.Upstream.List)}
+	a.triggers = &triggers.Triggers{Store: st, Client: a.discovery.Client, PublicURL: publicURL, Log: log}
 	a.mirror = &mirror.Dir{Root: cfg.DataDir, Git: g, Dialer: a.dialer, Target: a.discovery.Target, Log: log}
 	a.sites = &outbox.Sites{Store: st, Product: "gitferry " + version}
 	a.outbox = &outbox.Outbox{Store: st, Sites: a.sites, Files: a.files, Links: outbox.Links{Base: publicURL},
 		Journal: filepath.Join(cfg.DataDir, "outbox.log"), Boot: a.boot, Log: log}
 	a.issues = &issues.Lookup{Store: st, Sites: a.sites, Deadline: 1500 * time.Millisecond, Log: log}
 	a.index = &index.Index{Store: st, Git: g, Mirror: a.mirror, Settings: a.indexSettings, Queued: a.outbox.Wake,
-		UnknownProject: a.issues.Wake, Log: log, Boot: a.boot, PollMin: 15 * time.Second, PollMax: time.Duration(cfg.Upstream.Poll)}
+		UnknownProject: a.issues.Wake, Log: log, Boot: a.boot, PollMin: time.Duration(cfg.Upstream.Poll),
+		PollTriggered: time.Duration(cfg.Upstream.PollNotified), PollMax: time.Duration(cfg.Upstream.PollMax),
+		Account: a.account, Describe: a.discovery.Describe, Pace: a.discovery.Pace, Looked: a.looked}
+	a.discovery.Queued, a.discovery.Disconnect = a.index.Ring, a.disconnectGone
 	a.mirror.Moved = a.index.Wake
+	a.pulls = &pulls.Host{Store: st, Git: g, Mirror: a.mirror, Client: a.discovery.Client, HTTP: a.dialer.HTTPClient,
+		Parse: a.readingOptions, Issue: a.issues.Issue, Index: a.index.Repository, Queued: a.outbox.Wake, Log: log}
+	a.index.Synced = a.pulls.Wake
 	a.issues.ProjectsChanged = func(ctx context.Context) {
 		if err := a.index.Reconsider(ctx); err != nil {
 			log.Error("linking commits to new projects", "err", err)
+		}
+		if err := a.pulls.Reconsider(ctx); err != nil {
+			log.Error("linking pull requests to new projects", "err", err)
 		}
 	}
 	a.proxy = &proxy.Server{Mirror: a.mirror, Git: g, Dialer: a.dialer, Target: a.discovery.Target, Store: st,

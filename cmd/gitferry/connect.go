@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"gitferry/api"
 	"gitferry/internal/discovery"
 	"gitferry/internal/ferry"
 	"gitferry/internal/store"
+	"gitferry/internal/triggers"
 	"gitferry/internal/upstream"
 	"gitferry/mirror"
 )
@@ -20,14 +22,16 @@ import (
 type connector struct {
 	store     *store.Store
 	discovery *discovery.Discovery
+	triggers  *triggers.Triggers
 	mirror    *mirror.Dir
 }
 
 // connector makes one for a command, which closes the dialer when it is done.
 func (b *books) connector() (connector, *upstream.Dialer) {
 	dialer := upstream.NewDialer(b.log, "gitferry/"+version)
-	return connector{store: b.store, discovery: &discovery.Discovery{Store: b.store, Dialer: dialer, Log: b.log},
-		mirror: &mirror.Dir{Root: b.cfg.DataDir, Log: b.log}}, dialer
+	d := &discovery.Discovery{Store: b.store, Dialer: dialer, Log: b.log}
+	return connector{store: b.store, discovery: d, mirror: &mirror.Dir{Root: b.cfg.DataDir, Log: b.log},
+		triggers: &triggers.Triggers{Store: b.store, Client: d.Client, PublicURL: strings.TrimSuffix(b.cfg.HTTP.PublicURL, "/"), Log: b.log}}, dialer
 }
 
 // Add stores an integration and connects its repositories: the one of a git
@@ -46,7 +50,7 @@ func (c connector) Add(ctx context.Context, i ferry.Integration, secrets ferry.C
 	}
 	var found discovery.Found
 	if i.Kind == ferry.KindGit {
-		err = connectGit(ctx, c.store, i)
+		err = c.addGit(ctx, i)
 	} else {
 		found, err = c.Connect(ctx, i.ID, names)
 	}
@@ -96,6 +100,15 @@ func (c connector) Disconnect(ctx context.Context, repo ferry.Repository, force 
 			return waiting, err
 		}
 	}
+	if err := c.triggers.RemoveFrom(ctx, repo); err != nil {
+		return 0, err
+	}
+	// It must not come back by itself at the next look.
+	if repo.HostID != "" {
+		if err := c.store.Untick(ctx, repo.IntegrationID, repo.HostID); err != nil {
+			return 0, err
+		}
+	}
 	if err := c.store.RemoveRepository(ctx, repo.ID); err != nil {
 		return 0, err
 	}
@@ -130,6 +143,9 @@ func (c connector) withdraw(ctx context.Context, id ferry.RepositoryID) (waiting
 	}
 }
 
+// removeWithin is how long one call of DisconnectAll takes triggers away.
+const removeWithin = 10 * time.Second
+
 // DisconnectAll removes an integration with all its repositories, like
 // Disconnect.
 func (c connector) DisconnectAll(ctx context.Context, i ferry.Integration, force bool) (waiting int, err error) {
@@ -138,6 +154,16 @@ func (c connector) DisconnectAll(ctx context.Context, i ferry.Integration, force
 		if err := c.store.UpdateIntegration(ctx, i, nil); err != nil {
 			return 0, err
 		}
+	}
+	// What is ours at AWS goes first, while the repositories are known. The
+	// queue of jobs goes on with it where a server runs.
+	left, err := c.triggers.Remove(ctx, i, removeWithin)
+	if err != nil {
+		return 0, err
+	}
+	if left > 0 {
+		_, err := c.store.Enqueue(ctx, store.Job{Integration: i.ID, Op: store.OpTriggers, Source: "manual", Priority: 10})
+		return left, err
 	}
 	repos, err := c.store.Repositories(ctx, store.RepositoryFilter{Integration: i.ID})
 	if err != nil {

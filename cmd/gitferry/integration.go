@@ -102,6 +102,7 @@ func integrationAdd() *cobra.Command {
 	f.StringVar(&i.GitUsername, "git-username", "", "user name for git-auth basic")
 	f.StringVar(&i.SSHKeyID, "ssh-key-id", "", "SSH key id that IAM shows, or the user name at another host")
 	f.StringVar(&i.HostKey, "host-key", "", "SSH host key of the upstream, as in known_hosts without the host")
+	accountFlags(cmd, &i)
 	f.StringVar(&i.APIEndpoint, "api-endpoint", "", "base URL of the CodeCommit API (default: AWS's own)")
 	f.StringVar(&i.SNSEndpoint, "sns-endpoint", "", "base URL of the SNS API (default: AWS's own)")
 	f.StringVar(&i.GitEndpoint, "git-endpoint", "", "base URL of git (default: AWS's own)")
@@ -109,6 +110,17 @@ func integrationAdd() *cobra.Command {
 	f.StringVar(&connect, "connect", "all", "repositories to connect: all (those that appear later too), none, or names separated by commas")
 	secrets.register(cmd)
 	return cmd
+}
+
+// accountFlags say where credentials come from and which topic is used.
+func accountFlags(cmd *cobra.Command, i *config.Integration) {
+	f := cmd.Flags()
+	f.StringVar(&i.CredentialSource, "credential-source", "", "where the access key comes from instead: environment or profile")
+	f.StringVar(&i.Profile, "profile", "", "profile of AWS's shared files, for --credential-source profile")
+	f.StringVar(&i.RoleARN, "role-arn", "", "role that the access key assumes")
+	f.StringVar(&i.ExternalID, "external-id", "", "external id to show when the role is assumed")
+	f.StringVar(&i.TopicARN, "topic-arn", "", "existing SNS topic for the triggers (default: gitferry makes its own)")
+	f.BoolVar(&i.TopicSHA1, "topic-sha1", false, "take messages with the old signature (version 1)")
 }
 
 func addIntegration(ctx context.Context, b *books, i config.Integration, flags *credentialFlags, connect string) error {
@@ -139,7 +151,8 @@ func checkIntegration(i ferry.Integration, c ferry.Credentials, names []string) 
 	in := config.Integration{Slug: i.Slug, Name: i.Name, Kind: string(i.Kind), Region: i.Region, Auth: string(i.GitAuth),
 		AccessKeyID: i.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken,
 		GitUsername: i.GitUsername, GitPassword: c.GitPassword, SSHKeyID: i.SSHKeyID, SSHPrivateKey: c.SSHPrivateKey, SSHPassphrase: c.SSHPassphrase,
-		HostKey: i.HostKey, APIEndpoint: i.APIEndpoint, SNSEndpoint: i.SNSEndpoint, GitEndpoint: i.GitEndpoint, PrivateNetwork: i.PrivateNetwork, Repositories: names}
+		HostKey: i.HostKey, APIEndpoint: i.APIEndpoint, SNSEndpoint: i.SNSEndpoint, GitEndpoint: i.GitEndpoint, PrivateNetwork: i.PrivateNetwork, Repositories: names,
+		CredentialSource: i.CredentialSource, Profile: i.Profile, RoleARN: i.RoleARN, ExternalID: i.ExternalID, TopicARN: i.TopicARN, TopicSHA1: i.TopicSHA1}
 	if i.Kind == ferry.KindGit {
 		in.URL, in.GitEndpoint = i.GitEndpoint, ""
 	}
@@ -190,64 +203,6 @@ func foundText(f discovery.Found) string {
 		text += " (" + strings.Join(f.Unconnected[:min(10, len(f.Unconnected))], ", ") + ")"
 	}
 	return text
-}
-
-func integrationSet() *cobra.Command {
-	var secrets credentialFlags
-	var i config.Integration
-	var name, connect, enabled string
-	cmd := &cobra.Command{Use: "set SLUG", Short: "change names, credentials, and whether it is enabled", Args: takes("SLUG")}
-	cmd.RunE = change("integration.set", func(ctx context.Context, b *books, args []string) error {
-		fi, err := b.store.IntegrationBySlug(ctx, args[0])
-		if err != nil {
-			return err
-		}
-		for _, f := range []struct {
-			text string
-			into *string
-		}{{name, &fi.Name}, {i.AccessKeyID, &fi.AccessKeyID}, {i.GitUsername, &fi.GitUsername}, {i.SSHKeyID, &fi.SSHKeyID}, {i.HostKey, &fi.HostKey}} {
-			if f.text != "" {
-				*f.into = f.text
-			}
-		}
-		on := !fi.Disabled
-		if err := errors.Join(onOff("connect-new", connect, &fi.ConnectAll), onOff("enabled", enabled, &on)); err != nil {
-			return err
-		}
-		fi.Disabled = !on
-		return setIntegration(ctx, b, fi, i, &secrets)
-	})
-	f := cmd.Flags()
-	f.StringVar(&name, "name", "", "name shown to people")
-	f.StringVar(&i.AccessKeyID, "access-key-id", "", "AWS access key id")
-	f.StringVar(&i.GitUsername, "git-username", "", "user name for git-auth basic")
-	f.StringVar(&i.SSHKeyID, "ssh-key-id", "", "SSH key id that IAM shows, or the user name at another host")
-	f.StringVar(&i.HostKey, "host-key", "", "SSH host key of the upstream")
-	f.StringVar(&connect, "connect-new", "", "whether repositories that appear later are connected: on or off")
-	f.StringVar(&enabled, "enabled", "", "on or off")
-	secrets.register(cmd)
-	return cmd
-}
-
-// setIntegration writes an integration; secrets that are not given stay.
-func setIntegration(ctx context.Context, b *books, fi ferry.Integration, changed config.Integration, flags *credentialFlags) error {
-	given, err := flags.read(b, changed)
-	if err != nil {
-		return err
-	}
-	var secrets *ferry.Credentials
-	if given != (ferry.Credentials{}) {
-		have, err := b.store.Credentials(ctx, fi.ID)
-		if err != nil {
-			return err
-		}
-		merged := api.MergeCredentials(have, given)
-		secrets = &merged
-	}
-	if err := b.store.UpdateIntegration(ctx, fi, secrets); err != nil {
-		return err
-	}
-	return b.done(api.IntegrationOf(fi), "%s changed", fi.Slug)
 }
 
 func syncIntegration(ctx context.Context, b *books, args []string) error {

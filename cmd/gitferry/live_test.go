@@ -30,7 +30,12 @@ func startSandbox(t *testing.T, flags ...string) (dir string, ready readyFile) {
 	go func() { ended <- run(ctx, append(args, flags...), nil, &out, &errOut) }() // ends with the test
 	t.Cleanup(func() {
 		cancel()
-		if code := <-ended; code != 0 || t.Failed() {
+		stop := time.Now()
+		code := <-ended
+		if took := time.Since(stop); took > 10*time.Second {
+			t.Errorf("the sandbox took %v to end", took)
+		}
+		if code != 0 || t.Failed() {
 			t.Logf("sandbox: exit %d\n%s", code, errOut.String())
 		}
 	})
@@ -54,12 +59,18 @@ func startSandbox(t *testing.T, flags ...string) (dir string, ready readyFile) {
 
 // readyFile is what scripts read of a ready file.
 type readyFile struct {
-	HTTP           string            `json:"http"`
-	CodeCommit     string            `json:"codecommit"`
-	Jira           string            `json:"jira"`
-	AdminToken     string            `json:"admin_token"`
-	AWSCredentials map[string]string `json:"aws_credentials"`
-	Users          []readyUser       `json:"users"`
+	HTTP            string            `json:"http"`
+	CodeCommit      string            `json:"codecommit"`
+	Jira            string            `json:"jira"`
+	AdminToken      string            `json:"admin_token"`
+	AWSCredentials  map[string]string `json:"aws_credentials"`
+	JiraCredentials struct {
+		Email        string `json:"email"`
+		APIToken     string `json:"api_token"`
+		ClientID     string `json:"client_id"`
+		ClientSecret string `json:"client_secret"`
+	} `json:"jira_credentials"`
+	Users []readyUser `json:"users"`
 }
 
 // useSandbox points the environment at the books of a sandbox.
@@ -152,6 +163,20 @@ func TestWorkWithoutAServer(t *testing.T) {
 	if all := ferryJSON[[]api.Integration](t, "integration", "list"); all[0].Name != "Main account" || all[0].ConnectAll {
 		t.Errorf("integration list = %+v", all)
 	}
+	// Jira, and then a check with a key that is wrong.
+	t.Setenv("GITFERRY_API_TOKEN", ready.JiraCredentials.APIToken)
+	t.Setenv("GITFERRY_CLIENT_SECRET", ready.JiraCredentials.ClientSecret)
+	ferryOK(t, "jira", "set", "--kind", "cloud", "--url", ready.Jira, "--email", ready.JiraCredentials.Email,
+		"--client-id", ready.JiraCredentials.ClientID, "--devinfo-url", ready.Jira)
+	ferryOK(t, "jira", "check")
+	ferryOK(t, "check")
+	t.Setenv("GITFERRY_SECRET_ACCESS_KEY", "a-wrong-secret-access-key")
+	ferryOK(t, "integration", "set", "us-east-1", "--access-key-id", ready.AWSCredentials["access_key_id"])
+	code, out, errOut := ferryRun(t, "", "check")
+	if code != exitUnavailable || !strings.Contains(out, "failed") || strings.Contains(out+errOut, "a-wrong-secret") {
+		t.Errorf("check with a wrong key: exit %d\n%s%s", code, out, errOut)
+	}
+	ferryFails(t, exitUnavailable, "withdrawals", "integration", "remove", "us-east-1", "--wait", "0s")
 	ferryOK(t, "integration", "remove", "us-east-1")
 	if got := ferryOK(t, "repo", "list"); got != "none\n" {
 		t.Errorf("repo list = %q", got)

@@ -81,7 +81,8 @@ func restore(ctx context.Context, b *books, path string, force bool) error {
 		return err
 	}
 	b.store = st
-	if err := errors.Join(b.audit(ctx, "restore", filepath.Base(path)+" of "+m.MadeAt.Format(time.RFC3339), nil), st.Close()); err != nil {
+	e := store.AuditEvent{Action: "restore", Object: path, Detail: "made at " + m.MadeAt.Format(time.RFC3339)}
+	if err := errors.Join(b.audit(ctx, e, nil), st.Close()); err != nil {
 		return err
 	}
 	if err := putInPlace(b.cfg.DataDir, scratch, m); err != nil {

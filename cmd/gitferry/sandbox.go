@@ -108,6 +108,7 @@ func sandbox(ctx context.Context, o sandboxOptions, stdout, stderr io.Writer) er
 	if err != nil {
 		return err
 	}
+	s.webhooks.PrivateNetwork = true // everything is on loopback here
 	defer s.close()
 	info, err := in.connect(ctx, s, o)
 	if err != nil {

@@ -97,19 +97,24 @@ func seedIntegration(ctx context.Context, a *app, c config.Integration) error {
 	return nil
 }
 
-// connectGit connects the one repository of a single-repository integration.
-func connectGit(ctx context.Context, st *store.Store, i ferry.Integration) error {
+// gitRepository is the one repository of a single-repository integration.
+func gitRepository(i ferry.Integration) (ferry.Repository, error) {
 	name := strings.TrimSuffix(path.Base(strings.TrimRight(i.GitEndpoint, "/")), ".git")
 	if k := strings.LastIndexByte(name, ':'); k >= 0 { // user@host:name
 		name = name[k+1:]
 	}
 	name, err := ferry.ParseRepositoryName(name)
+	return ferry.Repository{IntegrationID: i.ID, Owner: i.Slug, Name: name, HostID: i.GitEndpoint,
+		CloneURL: i.GitEndpoint, State: ferry.RepositoryEnabled, SmartCommits: true}, err
+}
+
+// connectGit connects the one repository of a single-repository integration.
+func connectGit(ctx context.Context, st *store.Store, i ferry.Integration) error {
+	r, err := gitRepository(i)
 	if err != nil {
 		return err
 	}
-	r, err := st.AddRepository(ctx, ferry.Repository{IntegrationID: i.ID, Owner: i.Slug, Name: name, HostID: i.GitEndpoint,
-		CloneURL: i.GitEndpoint, State: ferry.RepositoryEnabled, SmartCommits: true})
-	if err != nil {
+	if r, err = st.AddRepository(ctx, r); err != nil {
 		return err
 	}
 	_, err = st.Enqueue(ctx, store.Job{Repository: r.ID, Op: store.OpCopy, Source: "initial", Priority: 20})

@@ -155,8 +155,9 @@ func startServer(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *
 		s.proxy.SSHHost = s.sshHost()
 	}
 	s.api = api.New(api.Config{Store: st, Mirror: s.mirror, Git: s.git, Index: s.index, Outbox: s.outbox, Discovery: s.discovery,
-		Issues: s.issues, Dialer: s.dialer, PublicURL: s.publicURL, SSHHost: s.sshHost(), Version: version, TrustClearText: s.trustClearText,
-		Connections: s.connector(), AddSSHKey: s.addKey, Policy: s.rules, SetPolicy: s.setPolicy, ParseOptions: s.readingOptions, Log: log})
+		Triggers: s.triggers, PullRequestHint: s.pullRequestHint,
+		Issues: s.issues, Pulls: s.pulls, Dialer: s.dialer, PublicURL: s.publicURL, SSHHost: s.sshHost(), Version: version, TrustClearText: s.trustClearText,
+		Connections: s.connector(), AddSSHKey: s.addKey, Policy: s.rules, SetPolicy: s.setPolicy, ParseOptions: s.readingOptions, GitHub: s.github(s.sshHost()), Stopping: ctx.Done(), Log: log})
 	return s, s.recover(ctx)
 }
 
@@ -217,7 +218,7 @@ func (s *server) run(ctx context.Context) error {
 	if s.ssh != nil {
 		g.Go(func() error { return s.door.Run(ctx, s.ssh) })
 	}
-	for _, component := range []func(context.Context) error{s.index.Run, s.outbox.Run, s.issues.Run, s.discovery.Run} {
+	for _, component := range []func(context.Context) error{s.index.Run, s.outbox.Run, s.issues.Run, s.discovery.Run, s.pulls.Run, s.lists.Run, s.webhooks.Run} {
 		g.Go(func() error { return component(ctx) })
 	}
 	err := g.Wait()

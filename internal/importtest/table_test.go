@@ -40,14 +40,20 @@ var allowed = map[string][]string{
 
 	"internal/issues":    {"internal/ferry", "internal/jira", "internal/outbox", "internal/store"},
 	"internal/discovery": {"internal/ferry", "internal/codecommit", "internal/store", "internal/upstream"},
+	"internal/pulls":     {"internal/ferry", "internal/codecommit", "internal/git", "internal/smartcommit", "internal/store", "internal/upstream", "mirror"},
+	"internal/triggers":  {"internal/ferry", "internal/codecommit", "internal/store"},
+	"internal/ghshape":   {"internal/ferry", "internal/store"},
+	"internal/filelist":  {"internal/ferry", "internal/git", "internal/store", "mirror"},
+	"internal/webhook":   {"internal/ferry", "internal/filelist", "internal/ghshape", "internal/git", "internal/store", "mirror"},
 	"internal/doctor":    {"internal/ferry", "internal/store", "internal/upstream", "mirror"},
 
 	// The doors. proxy writes a push's release into the books before upstream
 	// may act, so it knows store; it still knows no SQL.
-	"proxy":     {"internal/ferry", "internal/failpoint", "internal/git", "internal/packscan", "internal/pktline", "internal/policy", "internal/store", "internal/upstream", "mirror"},
-	"api/ghapi": {"internal/ferry", "internal/git", "internal/smartcommit", "internal/store", "mirror"},
-	"api/web":   {"internal/ferry", "internal/codecommit", "internal/discovery", "internal/doctor", "internal/git", "internal/index", "internal/issues", "internal/jira", "internal/outbox", "internal/policy", "internal/smartcommit", "internal/store", "internal/upstream", "mirror"},
-	"api":       {"api/ghapi", "api/web", "internal/ferry", "internal/codecommit", "internal/discovery", "internal/doctor", "internal/git", "internal/index", "internal/issues", "internal/jira", "internal/outbox", "internal/policy", "internal/smartcommit", "internal/sns", "internal/store", "internal/upstream", "mirror"},
+	"proxy": {"internal/ferry", "internal/failpoint", "internal/git", "internal/packscan", "internal/pktline", "internal/policy", "internal/store", "internal/upstream", "mirror"},
+	// index is for the tests of ghapi, which compare with it.
+	"api/ghapi": {"internal/ferry", "internal/filelist", "internal/ghshape", "internal/git", "internal/index", "internal/pktline", "internal/smartcommit", "internal/store", "internal/webhook", "mirror"},
+	"api/web":   {"internal/ferry", "internal/codecommit", "internal/discovery", "internal/doctor", "internal/git", "internal/index", "internal/issues", "internal/jira", "internal/outbox", "internal/policy", "internal/pulls", "internal/smartcommit", "internal/store", "internal/triggers", "internal/upstream", "mirror"},
+	"api":       {"api/ghapi", "api/web", "internal/ferry", "internal/codecommit", "internal/discovery", "internal/doctor", "internal/git", "internal/index", "internal/issues", "internal/jira", "internal/outbox", "internal/policy", "internal/pulls", "internal/smartcommit", "internal/sns", "internal/store", "internal/triggers", "internal/upstream", "mirror"},
 
 	// The stand-ins share no code with the clients they are tested with.
 	"internal/sandbox/faults":     {},
@@ -74,7 +80,7 @@ var testsOnly = []string{"internal/e2e", "internal/gittest", "internal/importtes
 // addition to its own row. No client is among them, so that a stand-in's tests
 // share none either.
 var forTests = []string{
-	"internal/ferry", "internal/gittest",
+	"internal/ferry", "internal/git", "internal/gittest",
 	"internal/sandbox/codecommit", "internal/sandbox/faults", "internal/sandbox/jira", "internal/sandbox/jira/contract",
 }
 

@@ -1,0 +1,152 @@
+package web
+
+import (
+	"context"
+	"net/http"
+
+	"gitferry/internal/codecommit"
+	"gitferry/internal/ferry"
+)
+
+type connectionView struct {
+	page
+	Section     string
+	Tab         string
+	Integration ferry.Integration
+	State       integrationRow
+	Form        accountForm
+	Features    []featureRow
+	Missing     []string
+	Document    string
+	ProbeError  string
+	Field       string
+	Problem     string
+	HaveSecret  bool
+}
+
+// adminConnection shows and changes how an integration is reached.
+func (s *Server) adminConnection(r *request) error {
+	i, err := s.integrationOf(r)
+	if err != nil {
+		return err
+	}
+	v, err := s.connectionView(r, i)
+	if err != nil {
+		return err
+	}
+	if i.Kind == ferry.KindCodeCommit && !i.Disabled {
+		ctx, cancel := context.WithTimeout(r.ctx(), awsTime)
+		defer cancel()
+		s.probe(ctx, &v)
+	}
+	return s.render(r, http.StatusOK, "admin_connection", &v)
+}
+
+func (s *Server) connectionView(r *request, i ferry.Integration) (connectionView, error) {
+	v := connectionView{page: s.page(r, display(i.Name, i.Slug), "admin"), Section: "integrations", Tab: "connection", Integration: i, Form: accountFormOf(i)}
+	var err error
+	if v.State, err = s.integrationRow(r.ctx(), i); err != nil {
+		return v, err
+	}
+	secrets, err := s.Store.Credentials(r.ctx(), i.ID)
+	v.HaveSecret = !secrets.SecretAccessKey.IsZero()
+	return v, err
+}
+
+// probe fills the permission table.
+func (s *Server) probe(ctx context.Context, v *connectionView) {
+	c, err := s.Discovery.Client(ctx, v.Integration)
+	if err != nil {
+		v.ProbeError = display(text(err), "the client cannot be made")
+		return
+	}
+	first := ""
+	if listed, err := c.ListRepositories(ctx); err != nil {
+		v.ProbeError = display(text(err), "AWS does not answer")
+	} else if len(listed) > 0 {
+		first = listed[0].Name
+	}
+	var missing []string
+	v.Features, missing = featureRows(codecommit.FeatureStates(c.Probe(ctx, first)))
+	if len(missing) > 0 {
+		v.Missing, v.Document = missing, codecommit.PolicyDocument(missing, v.Integration.Region, v.Integration.Account)
+	}
+}
+
+func (s *Server) adminConnectionPost(r *request) error {
+	before, err := s.integrationOf(r)
+	if err != nil {
+		return err
+	}
+	i := before
+	v, err := s.connectionView(r, i)
+	if err != nil {
+		return err
+	}
+	secrets := readAccount(r, &i)
+	if i.Kind == ferry.KindGit {
+		i.GitAuth = before.GitAuth
+	}
+	v.Form = accountFormOf(i)
+	refuse := func() error { return s.render(r, http.StatusUnprocessableEntity, "admin_connection", &v) }
+	have, err := s.Store.Credentials(r.ctx(), i.ID)
+	if err != nil {
+		return err
+	}
+	moved := before.APIEndpoint != i.APIEndpoint || before.SNSEndpoint != i.SNSEndpoint || before.GitEndpoint != i.GitEndpoint
+	if moved { // secrets were given for an address and do not follow it
+		have = ferry.Credentials{}
+	}
+	secrets = merged(have, secrets)
+	if i.Kind == ferry.KindCodeCommit {
+		if v.Field, v.Problem = accountProblem(i, secrets, !have.SecretAccessKey.IsZero()); v.Problem != "" {
+			return refuse()
+		}
+		ctx, cancel := context.WithTimeout(r.ctx(), awsTime)
+		defer cancel()
+		if _, err := s.tryAccount(ctx, &i, secrets); err != nil {
+			v.Problem = display(text(err), "AWS cannot be reached")
+			return refuse()
+		}
+	}
+	if err := s.uniqueName(r.ctx(), &i); err != nil {
+		return err
+	}
+	i.Problem = ""
+	if err := s.Store.UpdateIntegration(r.ctx(), i, &secrets); err != nil {
+		if v.Problem = text(err); v.Problem == "" {
+			return err
+		}
+		return refuse()
+	}
+	s.audit(r, "integration.update", "integration "+i.Slug, "")
+	return s.done(r, integrationPath(i.ID)+"/connection", "Saved. The connection works.")
+}
+
+// merged keeps each stored secret that was not entered anew.
+func merged(have, given ferry.Credentials) ferry.Credentials {
+	for _, f := range []struct{ have, given *ferry.Secret }{{&have.SecretAccessKey, &given.SecretAccessKey}, {&have.SessionToken, &given.SessionToken},
+		{&have.GitPassword, &given.GitPassword}, {&have.SSHPrivateKey, &given.SSHPrivateKey}, {&have.SSHPassphrase, &given.SSHPassphrase}} {
+		if !f.given.IsZero() {
+			*f.have = *f.given
+		}
+	}
+	return have
+}
+
+// adminReconnect looks at the account now.
+func (s *Server) adminReconnect(r *request) error {
+	i, err := s.integrationOf(r)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.ctx(), awsTime)
+	defer cancel()
+	back := integrationPath(i.ID) + "/connection"
+	found, err := s.Discovery.Look(ctx, i.ID, nil)
+	if why := text(err); err != nil {
+		return s.doneWith(r, back, flash{Kind: "bad", Text: display(why, "The account does not answer.")})
+	}
+	return s.done(r, back, "The account answers: "+plural(len(found.Added), "new repository", "new repositories")+" connected, "+
+		plural(len(found.Unconnected), "repository", "repositories")+" not connected, "+plural(len(found.Missing), "repository", "repositories")+" gone.")
+}

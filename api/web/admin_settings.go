@@ -1,0 +1,110 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"gitferry/internal/ferry"
+	"gitferry/internal/outbox"
+	"gitferry/internal/pulls"
+)
+
+// settingPages is the setting that holds general.
+const settingPages = "pages"
+
+// general are settings of the pages.
+type general struct {
+	HideRollup bool `json:"hide_rollup,omitempty"`
+	HideTags   bool `json:"hide_tags,omitempty"`
+	ShowMain   bool `json:"show_main,omitempty"` // list the main branch in the panel
+}
+
+// general reads the settings of the pages.
+func (s *Server) general(r *request) (general, error) {
+	var g general
+	err := s.Store.Setting(r.ctx(), settingPages, &g)
+	if errors.Is(err, ferry.ErrNotFound) {
+		return g, nil
+	}
+	return g, err
+}
+
+type settingsView struct {
+	page
+	Section    string
+	Template   pulls.Template
+	Unknown    []string // variables of the template without meaning
+	G          general
+	Resolution string
+	Prevent    bool
+	Processor  string // "" while no Jira is connected
+	PublicURL  string
+	SSHHost    string
+}
+
+// adminSettings shows the general settings.
+func (s *Server) adminSettings(r *request) error {
+	v := settingsView{page: s.page(r, "General settings", "admin"), Section: "settings", Resolution: outbox.DefaultResolution, PublicURL: s.PublicURL, SSHHost: s.SSHHost}
+	var err error
+	if v.G, err = s.general(r); err != nil {
+		return err
+	}
+	for key, into := range map[string]any{outbox.SettingResolution: &v.Resolution, outbox.SettingPreventTransitions: &v.Prevent, pulls.SettingTemplate: &v.Template} {
+		if err := s.Store.Setting(r.ctx(), key, into); err != nil && !errors.Is(err, ferry.ErrNotFound) {
+			return err
+		}
+	}
+	v.Unknown = v.Template.Unknown()
+	if v.Template.Text == "" {
+		v.Template.Text = pulls.DefaultTemplate
+	}
+	if v.Template.Separator == "" {
+		v.Template.Separator = pulls.DefaultSeparator
+	}
+	if v.Template.Max == 0 {
+		v.Template.Max = pulls.DefaultMaxName
+	}
+	site, ok, err := s.jiraSite(r)
+	if err != nil {
+		return err
+	}
+	if ok {
+		v.Processor = site.Processor
+	}
+	return s.render(r, http.StatusOK, "admin_settings", &v)
+}
+
+func (s *Server) adminSettingsPost(r *request) error {
+	g := general{HideRollup: !r.ticked("rollup"), HideTags: !r.ticked("tags"), ShowMain: r.ticked("show_main")}
+	resolution := r.form("resolution")
+	if resolution == "" || len(resolution) > 255 {
+		return &ferry.Message{Kind: ferry.ErrInvalid, Text: "Enter the name of a resolution, for example Done."}
+	}
+	template := pulls.Template{Text: r.form("template"), Separator: r.form("separator"), ASCII: r.ticked("ascii")}
+	template.Max, _ = strconv.Atoi(r.form("max")) // zero is the default
+	if len(template.Text) > pulls.DefaultMaxName || !slices.Contains([]string{"", "-", "_", "."}, template.Separator) || template.Max < 0 || template.Max > pulls.MaxBranchName {
+		return &ferry.Message{Kind: ferry.ErrInvalid, Text: "The branch name template has at most 250 characters, its separator is -, _ or a dot, and names have at most 256 characters."}
+	}
+	for key, value := range map[string]any{settingPages: g, pulls.SettingTemplate: template, outbox.SettingResolution: resolution, outbox.SettingPreventTransitions: r.ticked("prevent")} {
+		if err := s.Store.SetSetting(r.ctx(), key, value); err != nil {
+			return err
+		}
+	}
+	if p := outbox.Processor(r.form("processor")); p != "" {
+		if p != outbox.ProcessorGitferry && p != outbox.ProcessorJira && p != outbox.ProcessorOff {
+			return ferry.ErrInvalid
+		}
+		site, err := s.Store.JiraSite(r.ctx())
+		if err != nil {
+			return err
+		}
+		site.Processor = string(p)
+		if err := s.Store.SetJiraSite(r.ctx(), site); err != nil {
+			return err
+		}
+	}
+	s.audit(r, "settings.update", "general settings", "")
+	return s.done(r, "/admin/settings", "Updated.")
+}
