@@ -281,7 +281,23 @@ func (p *push) judge(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return &ferry.Message{Kind: ferry.ErrUnavailable, Text: "the push could not be judged in time; try again"}
 	}
+	p.foretell()
 	return nil
+}
+
+// foretell starts to ask what will become of the push's commands; feedback
+// waits for the answer.
+func (p *push) foretell() {
+	commands := slices.ContainsFunc(p.verdict.Commits, func(f policy.Finding) bool { return len(f.Actions) > 0 })
+	if p.s.Forecast == nil || p.verdict.Refused || !commands || !p.repo.SmartCommits {
+		return
+	}
+	answer := make(chan policy.FeedbackOptions, 1)
+	p.forecast = answer
+	go func() {
+		who, fails := p.s.Forecast(context.Background(), p.subject.User, p.verdict) // bounded by itself
+		answer <- policy.FeedbackOptions{ActsAs: func(policy.Finding) string { return who }, Fails: fails}
+	}()
 }
 
 // judged makes the new commits ready for judgement: each with the refs of the
@@ -319,9 +335,14 @@ func (p *push) judged() []policy.Commit {
 
 // feedback makes the lines for the pusher's terminal.
 func (p *push) feedback() []string {
-	return policy.Feedback(p.verdict, policy.FeedbackOptions{BaseURL: p.s.PublicURL,
-		Quiet:       slices.Contains(p.cmds.PushOptions, "quiet"),
-		CommandsOff: slices.Contains(p.cmds.PushOptions, "smart-commits=off") || !p.repo.SmartCommits})
+	var o policy.FeedbackOptions
+	if p.forecast != nil {
+		o = <-p.forecast
+	}
+	o.BaseURL = p.s.PublicURL
+	o.Quiet = slices.Contains(p.cmds.PushOptions, "quiet")
+	o.CommandsOff = slices.Contains(p.cmds.PushOptions, "smart-commits=off") || !p.repo.SmartCommits
+	return policy.Feedback(p.verdict, o)
 }
 
 // objects returns the quarantine's object directory, or "" without a pack.

@@ -22,6 +22,7 @@ import (
 	"gitferry/internal/ferry"
 	"gitferry/internal/git"
 	"gitferry/internal/policy"
+	"gitferry/internal/smartcommit"
 	"gitferry/internal/store"
 	"gitferry/internal/upstream"
 	"gitferry/mirror"
@@ -37,6 +38,10 @@ type Server struct {
 	// Judge applies the rules of the repository to a push before upstream
 	// sees its end.
 	Judge func(context.Context, policy.Push) policy.Verdict
+	// Forecast says of an accepted push as whom its commands will be carried
+	// out and which of them Jira would refuse now, within a bound of its own.
+	// It runs beside the exchange with upstream. Nil: nothing is said.
+	Forecast func(context.Context, ferry.User, policy.Verdict) (actsAs string, fails func(smartcommit.Action) string)
 	// Index brings the books up to date with the mirror's refs, in one
 	// transaction with the deliveries that follow from it.
 	Index func(context.Context, ferry.Repository) error

@@ -86,6 +86,7 @@ type push struct {
 	words    []byte         // upstream's own lines for the pusher
 	commits  []git.Commit   // new ones, parents first
 	verdict  policy.Verdict
+	forecast <-chan policy.FeedbackOptions // nil: nothing is foretold
 }
 
 // errRefused ends a push after the client was told that it is refused. It is

@@ -31,9 +31,9 @@ func testPush(t *testing.T, auth, edition string) {
 		out := w.git("alice", work, "push", "origin", "HEAD:main")
 		for _, want := range []string{
 			"remote: gitferry: 1 commit for " + key,
-			"remote: gitferry: " + key + `: comment "hello", will run`,
-			"remote: gitferry: " + key + ": log 1h, will run",
-			"remote: gitferry: " + key + ": transition in-progress, will run",
+			"remote: gitferry: " + key + `: comment "hello", will run as service account`,
+			"remote: gitferry: " + key + ": log 1h, will run as service account",
+			"remote: gitferry: " + key + ": transition in-progress, will run as service account",
 		} {
 			if !strings.Contains(out, want) {
 				t.Errorf("push to %s said\n%s\nwant %q in it", url, out, want)

@@ -20,6 +20,7 @@ import (
 	"gitferry/internal/ferry"
 	"gitferry/internal/jira"
 	"gitferry/internal/outbox"
+	"gitferry/internal/smartcommit"
 	"gitferry/internal/store"
 )
 
@@ -99,6 +100,70 @@ func (l *Lookup) States(ctx context.Context, keys []ferry.IssueKey) map[ferry.Is
 		l.Log.Error("writing the issue cache", "err", err)
 	}
 	return states
+}
+
+// maxForecast is how many issues are asked for their transitions in one push.
+const maxForecast = 5
+
+// A Forecast says what is known about the outcome of commands that are about
+// to be queued: Fails gives the reason for those that Jira would refuse now.
+type Forecast struct {
+	Fails map[ferry.IssueKey]map[string]string // issue, name of the transition, reason
+}
+
+// Forecast looks at the first transition of each issue, at most five issues,
+// within the deadline. What could not be asked in time is left out. Later
+// transitions of an issue depend on the first and are not looked at.
+func (l *Lookup) Forecast(ctx context.Context, actions []smartcommit.Action) Forecast {
+	first := make(map[ferry.IssueKey]string)
+	for _, a := range actions {
+		if a.Command == smartcommit.Transition && first[a.Key] == "" && len(first) < maxForecast {
+			first[a.Key] = a.Name
+		}
+	}
+	f := Forecast{Fails: make(map[ferry.IssueKey]map[string]string)}
+	if len(first) == 0 {
+		return f
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.Deadline)
+	defer cancel()
+	client, _, err := l.Sites.Client(ctx)
+	if err != nil {
+		return f
+	}
+	var mu sync.Mutex
+	var asking sync.WaitGroup
+	for key, name := range first {
+		asking.Go(func() {
+			if why := refusal(ctx, client, key, name); why != "" {
+				mu.Lock()
+				defer mu.Unlock()
+				f.Fails[key] = map[string]string{name: why}
+			}
+		})
+	}
+	asking.Wait()
+	return f
+}
+
+// refusal says why a transition cannot be taken now, or "".
+func refusal(ctx context.Context, client *jira.Client, key ferry.IssueKey, name string) string {
+	issue, err := client.Issue(ctx, key)
+	if err != nil {
+		return ""
+	}
+	open, err := client.Transitions(ctx, key)
+	if err != nil {
+		return ""
+	}
+	choices := make([]smartcommit.OpenTransition, len(open))
+	for i, o := range open {
+		choices[i] = smartcommit.OpenTransition{ID: o.ID, Name: o.Name, To: o.To.Name}
+	}
+	if _, err := smartcommit.MatchTransition(name, issue.Status.Name, choices); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 // Wake asks for an early look at the projects. It does not block.

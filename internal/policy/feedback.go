@@ -21,6 +21,9 @@ type FeedbackOptions struct {
 	// ActsAs says as whom a commit's commands will be carried out; nil, or "":
 	// it is not said.
 	ActsAs func(Finding) string
+	// Fails says why a command is going to fail as things stand, or "" if
+	// nothing is known to be in its way; nil: nothing is known at all.
+	Fails func(smartcommit.Action) string
 }
 
 const (
@@ -156,6 +159,11 @@ func (s *sheet) commands(f Finding, missing map[ferry.IssueKey]bool, o FeedbackO
 		end := will
 		if missing[a.Key] {
 			end = ", not done: no such issue"
+		} else if o.Fails != nil {
+			if why := o.Fails(a); why != "" {
+				s.wrap(string(a.Key)+": "+a.Describe()+", will fail: "+why, "  ")
+				continue
+			}
 		}
 		s.factWith(string(a.Key)+": "+a.Describe(), end)
 	}
