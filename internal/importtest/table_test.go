@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	"mirror":          {"internal/ferry", "internal/failpoint", "internal/git", "internal/pktline", "internal/upstream"},
 	"internal/index":  {"internal/ferry", "internal/failpoint", "internal/git", "internal/smartcommit", "internal/store", "mirror"},
 
-	"internal/issues":    {"internal/ferry", "internal/jira", "internal/outbox", "internal/store"},
+	"internal/issues":    {"internal/ferry", "internal/jira", "internal/outbox", "internal/smartcommit", "internal/store"},
 	"internal/discovery": {"internal/ferry", "internal/codecommit", "internal/store", "internal/upstream"},
 	"internal/pulls":     {"internal/ferry", "internal/codecommit", "internal/git", "internal/smartcommit", "internal/store", "internal/upstream", "mirror"},
 	"internal/triggers":  {"internal/ferry", "internal/codecommit", "internal/store"},
@@ -49,7 +49,7 @@ var allowed = map[string][]string{
 
 	// The doors. proxy writes a push's release into the books before upstream
 	// may act, so it knows store; it still knows no SQL.
-	"proxy": {"internal/ferry", "internal/failpoint", "internal/git", "internal/packscan", "internal/pktline", "internal/policy", "internal/store", "internal/upstream", "mirror"},
+	"proxy": {"internal/ferry", "internal/failpoint", "internal/git", "internal/packscan", "internal/pktline", "internal/policy", "internal/smartcommit", "internal/store", "internal/upstream", "mirror"},
 	// index is for the tests of ghapi, which compare with it.
 	"api/ghapi": {"internal/ferry", "internal/filelist", "internal/ghshape", "internal/git", "internal/index", "internal/pktline", "internal/smartcommit", "internal/store", "internal/webhook", "mirror"},
 	"api/web":   {"internal/ferry", "internal/codecommit", "internal/discovery", "internal/doctor", "internal/git", "internal/index", "internal/issues", "internal/jira", "internal/outbox", "internal/policy", "internal/pulls", "internal/smartcommit", "internal/store", "internal/triggers", "internal/upstream", "mirror"},

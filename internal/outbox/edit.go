@@ -25,11 +25,11 @@ func (c assignment) do(ctx context.Context) (string, error) {
 	var err error
 	switch {
 	case who != "me":
-		account, err = c.client.FindUser(ctx, who, c.action.Key)
+		account, err = c.client.FindUser(ctx, c.address(ctx, who), c.action.Key)
 	case !c.named:
 		account, err = c.client.Myself(ctx)
 	default:
-		account, err = c.client.FindUser(ctx, c.action.Author.Email, c.action.Key)
+		account, err = c.client.FindUser(ctx, c.address(ctx, c.action.Author.Email), c.action.Key)
 	}
 	if err != nil {
 		return "", err
@@ -38,6 +38,19 @@ func (c assignment) do(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return "", c.client.Assign(ctx, c.action.Key, account)
+}
+
+// address puts the main address of a user in the place of one of his aliases,
+// under which Jira may not know him.
+func (c assignment) address(ctx context.Context, who string) string {
+	if !strings.Contains(who, "@") {
+		return who
+	}
+	user, err := c.w.Store.UserByEmail(ctx, who)
+	if err != nil || user.Email == "" {
+		return who
+	}
+	return user.Email
 }
 
 // edit adds labels or versions.

@@ -62,6 +62,8 @@ func (b *batch) linkOne(ctx context.Context, repo ferry.Repository, e store.Enti
 			continue
 		}
 		if err != nil {
+			// What was written counts, so that it can be taken away later.
+			e.DeliveredKeys = append(slices.Clone(e.DeliveredKeys), r.DeliveredKeys...)
 			b.failed(ctx, []store.Entity{e}, err)
 			return
 		}

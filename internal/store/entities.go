@@ -91,7 +91,12 @@ func (s *Store) SaveEntities(ctx context.Context, results []EntityResult) error 
 			// The right sides see the row as it was.
 			if _, err := tx.ExecContext(ctx, `
 				UPDATE entity SET
-					delivered_keys = CASE WHEN ?1 = 'done' AND ?2 > delivered_version THEN ?3 ELSE delivered_keys END,
+					delivered_keys = CASE
+						WHEN ?1 = 'done' AND ?2 > delivered_version THEN ?3
+						WHEN ?1 <> 'done' AND ?3 <> '[]' THEN (
+							SELECT json_group_array(value) FROM (
+								SELECT value FROM json_each(delivered_keys) UNION SELECT value FROM json_each(?3)))
+						ELSE delivered_keys END,
 					delivered_version = CASE ?1 WHEN 'done' THEN max(?2, delivered_version) ELSE delivered_version END,
 					state = CASE version WHEN ?2 THEN ?1 ELSE 'pending' END,
 					problem = CASE version WHEN ?2 THEN ?4 ELSE '' END,

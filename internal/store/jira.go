@@ -54,6 +54,12 @@ func (s *Store) SetJiraSite(ctx context.Context, j JiraSite) error {
 					*c.to = *c.from
 				}
 			}
+		} else if err == nil {
+			// People's own tokens were given for the site that was: they must
+			// not reach another host.
+			if _, err := tx.ExecContext(ctx, `UPDATE user SET jira_token = NULL, jira_email = ''`); err != nil {
+				return err
+			}
 		}
 		_, err = tx.ExecContext(ctx, `
 			INSERT OR REPLACE INTO jira_site (

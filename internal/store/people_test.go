@@ -248,3 +248,34 @@ func TestGrants(t *testing.T) {
 		t.Errorf("grants of a removed user: %v", got)
 	}
 }
+
+// TestJiraTokensStayWithTheirSite: people's own tokens must not reach another
+// host when the site's address changes.
+func TestJiraTokensStayWithTheirSite(t *testing.T) {
+	s, _ := testStore(t)
+	ctx := t.Context()
+	user, err := s.AddUser(ctx, ferry.User{Name: "alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := JiraSite{Kind: "cloud", URL: "https://one.example", Processor: "gitferry"}
+	for _, url := range []string{"https://one.example", "https://one.example/", "https://two.example"} {
+		site.URL = url
+		if err := s.SetJiraSite(ctx, site); err != nil {
+			t.Fatal(err)
+		}
+		token, _, err := s.JiraToken(ctx, user.ID)
+		switch {
+		case url == "https://one.example":
+			if err := s.SetJiraToken(ctx, user.ID, ferry.NewSecret("mine"), "alice@example.com"); err != nil {
+				t.Fatal(err)
+			}
+		case url == "https://two.example":
+			if err == nil && !token.IsZero() {
+				t.Errorf("the token given for one.example is still there for %s", url)
+			}
+		case err != nil || token.Reveal() != "mine":
+			t.Errorf("JiraToken after setting the same site again: %v", err)
+		}
+	}
+}
