@@ -2,10 +2,12 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -57,6 +59,53 @@ func TestHistory(t *testing.T) {
 	w.wantEffects("first index", map[string]int{"^comment ": 0, "^worklog ": 0, "^transition ": 0, "^native ": 0})
 	w.consistent()
 	t.Run("four clients", func(t *testing.T) { pushALot(t, w) })
+}
+
+// TestFirstIndexResumes: a first index that is killed after each of its chunks
+// goes on where it was, and ends with every commit once and no command run.
+func TestFirstIndexResumes(t *testing.T) {
+	t.Parallel()
+	const commits = 2500
+	w := newWorld(t, options{
+		projects:   []jira.Project{{Key: "STORM", Issues: 1000}},
+		failpoints: "index.after_chunk=crash",
+		fill: func(s *codecommit.Server) {
+			_, err := s.Load(context.Background(), "us-east-1", "storm", firstLines(t, commits))
+			must(t, err)
+		},
+		mayCrash: true,
+	})
+	for range 3 { // two full chunks and the rest; then there is nothing left to meet
+		w.waitExit()
+		w.start()
+	}
+	w.newToken("root")
+	w.waitIdle()
+	if got := w.repository("us-east-1/storm"); got.Commits != commits || !got.Indexed {
+		t.Errorf("after kills the index holds %d commits (complete: %v), want %d", got.Commits, got.Indexed, commits)
+	}
+	w.wantEffects("first index", map[string]int{"^comment ": 0, "^worklog ": 0, "^transition ": 0})
+	w.consistent()
+}
+
+// firstLines returns the beginning of the history as a history of its own.
+func firstLines(t *testing.T, n int) io.Reader {
+	t.Helper()
+	f, err := os.Open(history)
+	must(t, err)
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	must(t, err)
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	lines := bufio.NewScanner(z)
+	lines.Buffer(nil, 16<<20)
+	for ; n > 0 && lines.Scan(); n-- {
+		fmt.Fprintf(w, "%s\n", lines.Bytes())
+	}
+	must(t, lines.Err())
+	must(t, w.Close())
+	return &out
 }
 
 type historyCount struct{ commits, linked, keys int }

@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"gitferry/internal/failpoint"
 	"gitferry/internal/ferry"
 	"gitferry/internal/git"
 	"gitferry/internal/smartcommit"
@@ -314,6 +315,11 @@ func (r *run) applyGroup(ctx context.Context, g group, stored, now map[ferry.Ref
 		}
 		r.queued = r.queued || applied.Actions+applied.Entities > 0
 		r.moved = r.moved || len(applied.Movements) > 0
+		if applied.Commits > 0 {
+			if err := failpoint.Hit("index.after_chunk"); err != nil {
+				return err
+			}
+		}
 		if r.progress != nil {
 			r.progress(done)
 		}
