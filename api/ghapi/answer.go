@@ -186,6 +186,8 @@ func accepted(r *route) string {
 	switch {
 	case r.hook:
 		return "api:admin, jira:dvcs"
+	case r.action == ferry.ActionPush:
+		return "repo:write"
 	case r.action == ferry.ActionAdmin, r.action == ferry.ActionMaintain:
 		return "api:admin"
 	}
@@ -224,6 +226,9 @@ func (c *call) decode(v any) error {
 	b, err := io.ReadAll(http.MaxBytesReader(c.echo.Response(), c.echo.Request().Body, 1<<20))
 	if err != nil {
 		return err
+	}
+	if len(b) == 0 {
+		return nil // as if it were {}
 	}
 	if err := json.Unmarshal(b, v); err != nil {
 		return problem(http.StatusBadRequest, "Problems parsing JSON")

@@ -130,3 +130,27 @@ func (c *checked) check(r *http.Request, resp *http.Response, body []byte) {
 		c.t.Errorf("%s %s does not fit %s:\n%.1500s\n%.600s", r.Method, r.URL, name, text, indent(body))
 	}
 }
+
+// Every operation of GitHub's description has a route, but for the archives.
+func TestContractIsCovered(t *testing.T) {
+	without := map[string]bool{"GET /repos/{owner}/{repo}/tarball/{ref}": true, "GET /repos/{owner}/{repo}/zipball/{ref}": true}
+	var ours []*regexp.Regexp
+	for _, r := range routes {
+		pattern := regexp.MustCompile(`:[a-z]+`).ReplaceAllString(r.path, `[^/]+`)
+		ours = append(ours, regexp.MustCompile("^"+r.method+" "+strings.ReplaceAll(pattern, "*", ".+")+"$"))
+	}
+	parameter := regexp.MustCompile(`\{[a-z_]+\}`)
+	for _, o := range contract(t) {
+		for method := range o.item.Operations() {
+			name := method + " " + o.name
+			path := method + " /api/v3" + parameter.ReplaceAllString(o.name, "1")
+			found := false
+			for _, r := range ours {
+				found = found || r.MatchString(path)
+			}
+			if found == without[name] {
+				t.Errorf("%s: route found %v", name, found)
+			}
+		}
+	}
+}

@@ -12,11 +12,11 @@
 // Routes stand in one table in routes.go. Each says what ferry.Check is asked,
 // and a repository that may not be read is answered exactly like one that is
 // not there. api mounts the package. It writes nothing but webhooks, OAuth
-// clients and codes, and the tokens that codes are exchanged for.
+// clients and codes, and the tokens that codes are exchanged for; branches and
+// pull requests are made by internal/pulls.
 package ghapi
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -27,6 +27,7 @@ import (
 	"gitferry/internal/filelist"
 	"gitferry/internal/ghshape"
 	"gitferry/internal/git"
+	"gitferry/internal/pulls"
 	"gitferry/internal/store"
 	"gitferry/internal/webhook"
 	"gitferry/mirror"
@@ -39,6 +40,7 @@ type Config struct {
 	Git       *git.Runner
 	Lists     *filelist.Lists
 	Webhooks  *webhook.Sender
+	Pulls     *pulls.Host
 	PublicURL string // how people reach this server, without a slash at the end
 	SSHHost   string // how developers reach the SSH door, "" if it is off
 	Version   string
@@ -70,16 +72,10 @@ func (s *Server) Routes(e *echo.Echo) {
 		r := &routes[i]
 		e.Add(r.method, r.path, s.serve(r))
 	}
-	nothing := &route{handle: func(*Server, *call) (any, error) { return nil, ferry.ErrNotFound }}
-	for _, path := range []string{"/api/v3/*", "/api/v3", "/api/graphql", "/rest/gitplugin/*", "/login/oauth/*"} {
-		e.RouteNotFound(path, s.serve(nothing))
+	for path, face := range map[string]face{v3 + "/*": ofGitHub, "/api/graphql": ofGitHub, "/rest/gitplugin/*": ofPlugin, "/login/oauth/*": ofOAuth} {
+		e.RouteNotFound(path, s.serve(&route{face: face, handle: func(*Server, *call) (any, error) { return nil, ferry.ErrNotFound }}))
 	}
 }
 
 // dir is the mirror of the call's repository.
 func (s *Server) dir(c *call) string { return s.Mirror.Path(c.repo.ID) }
-
-// tokenUser returns who a token's text belongs to.
-func (s *Server) tokenUser(ctx context.Context, text, address string) (ferry.Subject, error) {
-	return s.Store.SubjectByToken(ctx, text, address)
-}

@@ -2,12 +2,8 @@ package ghapi
 
 import (
 	"errors"
-	"io"
-	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"gitferry/internal/ferry"
 	"gitferry/internal/git"
@@ -17,13 +13,9 @@ import (
 // The read paths of the reference product, so that scripts made for it go on
 // working (product-behaviour.md, 27). Every answer begins with success.
 
-// An answer keeps success first, which a map would not.
+// A pluginAnswer is a struct, as all these answers are, to keep success first.
 type pluginAnswer struct {
-	Success bool `json:"success"`
-	pluginCommits
-}
-
-type pluginCommits struct {
+	Success bool           `json:"success"`
 	Commits []pluginCommit `json:"commits"`
 }
 
@@ -87,7 +79,7 @@ func (s *Server) issueCommits(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := pluginAnswer{Success: true, pluginCommits: pluginCommits{Commits: []pluginCommit{}}}
+	out := pluginAnswer{Success: true, Commits: []pluginCommit{}}
 	for _, row := range found {
 		p := pluginCommit{Author: row.Author.Name + " <" + row.Author.Email + ">", CommitID: row.OID.String(), IsMergeCommit: len(row.Parents) > 1,
 			Date: row.CommittedAt.Format("2006-01-02T15:04:05-07:00"), Message: row.Message, Notes: map[string]string{},
@@ -201,241 +193,4 @@ func (s *Server) issueBranches(c *call) (any, error) {
 		Success  bool     `json:"success"`
 		Branches []string `json:"branches"`
 	}{true, append([]string{}, slices.Compact(list)...)}, nil
-}
-
-type pluginBranch struct {
-	Name        string `json:"name"`
-	IsPresented bool   `json:"isAheadBehindPresented"`
-	Ahead       int    `json:"ahead"`
-	Behind      int    `json:"behind"`
-	ExternalURL string `json:"externalUrl"`
-}
-
-type pluginDetails struct {
-	RepoID   ferry.RepositoryID `json:"repoId"`
-	RepoName string             `json:"repoName"`
-	Viewer   bool               `json:"isGitViewerEnabled"`
-	API      bool               `json:"isRepoApiEnabled"`
-	Branches []pluginBranch     `json:"branches"`
-}
-
-func (s *Server) issueDetails(c *call) (any, error) {
-	key, err := c.issueKey(c.param("key"))
-	if err != nil {
-		return nil, err
-	}
-	repos, names, n, err := s.branchesOf(c, key)
-	if err != nil {
-		return nil, err
-	}
-	list := []pluginDetails{}
-	for _, r := range repos {
-		c.repo = r
-		refs, err := s.refs(c)
-		if err != nil {
-			return nil, err
-		}
-		main := s.mainBranch(c, refs)
-		d := pluginDetails{RepoID: r.ID, RepoName: r.Path(), Viewer: true, API: r.Region != "", Branches: []pluginBranch{}}
-		for i, name := range names[r.ID] {
-			b := pluginBranch{Name: name.Short(), ExternalURL: s.shape.Page(r) + "/tree/" + name.Short()}
-			tip, base := refs[name], refs[ferry.RefName("refs/heads/"+main)]
-			if i < 20 && name.Short() != main && !tip.OID.IsZero() && !base.OID.IsZero() {
-				if b.Ahead, b.Behind, err = s.Git.AheadBehind(c.ctx, s.dir(c), base.OID, tip.OID); err == nil {
-					b.IsPresented = true
-				}
-			}
-			d.Branches = append(d.Branches, b)
-		}
-		list = append(list, d)
-	}
-	return struct {
-		Success      bool            `json:"success"`
-		CommitCount  int             `json:"commitCount"`
-		Repositories []pluginDetails `json:"repositories"`
-	}{true, n, list}, nil
-}
-
-type pluginTag struct {
-	Name      string             `json:"name"`
-	CommitID  string             `json:"commitId"`
-	RepoID    ferry.RepositoryID `json:"repoId"`
-	RepoName  string             `json:"repoName"`
-	Formatted string             `json:"creationDateFormatted"`
-	Created   int64              `json:"creationDate"` // ms
-	Who       string             `json:"committerName"`
-	Email     string             `json:"committerEmail"`
-	Message   string             `json:"message"`
-}
-
-// issueTags lists the tags that hold a commit of an issue.
-func (s *Server) issueTags(c *call) (any, error) {
-	key, err := c.issueKey(c.param("key"))
-	if err != nil {
-		return nil, err
-	}
-	most := 10
-	if n, err := strconv.Atoi(c.query("tagsPerRepository")); err == nil && n > 0 {
-		most = min(n, 100)
-	}
-	found, err := s.commitsOf(c, key)
-	if err != nil {
-		return nil, err
-	}
-	repos, oids := byRepository(found)
-	out := struct {
-		Success  bool        `json:"success"`
-		Tags     []pluginTag `json:"tags"`
-		HasMore  bool        `json:"hasMore"`
-		FirstTag string      `json:"firstTag"`
-		Enabled  bool        `json:"isTagsFeatureEnabled"`
-		Problem  string      `json:"calculationError"`
-	}{Success: true, Tags: []pluginTag{}, Enabled: true}
-	for _, r := range repos {
-		tags, more, err := s.Git.Tags(c.ctx, s.Mirror.Path(r.ID), oids[r.ID], most)
-		if gone := new(git.ExitError); errors.As(err, &gone) {
-			out.Problem = "the repository cannot be read now: " + r.Path()
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		out.HasMore = out.HasMore || more
-		for _, t := range tags {
-			at := time.Unix(t.At, 0).UTC()
-			out.Tags = append(out.Tags, pluginTag{Name: t.Name.Short(), CommitID: t.Commit.String(), RepoID: r.ID, RepoName: r.Path(),
-				Formatted: at.Format("2006-01-02 15:04"), Created: at.UnixMilli(), Who: t.Who, Message: t.Subject})
-		}
-	}
-	slices.SortStableFunc(out.Tags, func(a, b pluginTag) int { return int(b.Created - a.Created) })
-	if n := len(out.Tags); n > 0 {
-		out.FirstTag = out.Tags[n-1].Name
-	}
-	return out, nil
-}
-
-func (s *Server) gitRepositories(c *call) (any, error) {
-	all, err := s.readable(c)
-	if err != nil {
-		return nil, err
-	}
-	list := []object{}
-	for _, r := range all {
-		list = append(list, object{"id": r.ID, "name": r.Path(), "displayName": r.Name, "integrationId": r.IntegrationID, "region": r.Region,
-			"origin": r.CloneURL, "enabled": r.State == ferry.RepositoryEnabled, "mainBranch": r.DefaultBranch})
-	}
-	return struct {
-		Success      bool     `json:"success"`
-		Repositories []object `json:"repositories"`
-	}{true, list}, nil
-}
-
-func (s *Server) gitIntegrations(c *call) (any, error) {
-	n, err := s.owners(c)
-	if err != nil {
-		return nil, err
-	}
-	all, err := s.Store.Integrations(c.ctx)
-	if err != nil {
-		return nil, err
-	}
-	list := []object{}
-	for _, i := range all {
-		if n[i.ID] == 0 && !c.may(ferry.ActionAdmin, "") {
-			continue
-		}
-		kind := "AWS"
-		if i.Kind == ferry.KindGit {
-			kind = "GIT"
-		}
-		list = append(list, object{"id": i.ID, "name": i.Slug, "type": kind, "awsRegion": i.Region, "disabled": i.Disabled, "repositories": n[i.ID]})
-	}
-	return struct {
-		Success      bool     `json:"success"`
-		Integrations []object `json:"integrations"`
-	}{true, list}, nil
-}
-
-// commitIssues lists the issues that a commit names.
-func (s *Server) commitIssues(c *call) (any, error) {
-	id, err := c.number("id")
-	if err != nil {
-		return nil, err
-	}
-	r, err := s.Store.Repository(c.ctx, ferry.RepositoryID(id))
-	if err != nil {
-		return nil, err
-	}
-	if !c.may(ferry.ActionRead, r.Path()) {
-		return nil, ferry.ErrNotFound
-	}
-	oid, err := ferry.ParseOID(c.param("sha"))
-	if err != nil {
-		return nil, ferry.ErrNotFound
-	}
-	row, err := s.Store.CommitByOID(c.ctx, r.ID, oid)
-	if err != nil {
-		return nil, err
-	}
-	keys := []ferry.IssueKey{}
-	for _, l := range row.Links {
-		if !slices.Contains(keys, l.Key) {
-			keys = append(keys, l.Key)
-		}
-	}
-	slices.Sort(keys)
-	return struct {
-		Success bool             `json:"success"`
-		Keys    []ferry.IssueKey `json:"issueKeys"`
-	}{true, keys}, nil
-}
-
-// reindex queues the index of one repository, or of all.
-func (s *Server) reindex(c *call) (any, error) {
-	var body struct {
-		RepoID   ferry.RepositoryID `json:"repoId"`
-		Priority int                `json:"priority"`
-	}
-	body.Priority = 24
-	if err := c.decode(&body); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	if body.Priority < 0 || body.Priority > 100 {
-		return nil, problem(http.StatusUnprocessableEntity, "priority: want a number from 0 to 100")
-	}
-	var repos []ferry.Repository
-	if body.RepoID != 0 {
-		r, err := s.Store.Repository(c.ctx, body.RepoID)
-		if err != nil {
-			return nil, err
-		}
-		if !c.may(ferry.ActionRead, r.Path()) {
-			return nil, ferry.ErrNotFound
-		}
-		if !c.may(ferry.ActionMaintain, r.Path()) {
-			return nil, ferry.ErrDenied
-		}
-		repos = append(repos, r)
-	} else {
-		if !c.may(ferry.ActionAdmin, "") {
-			return nil, ferry.ErrDenied
-		}
-		var err error
-		if repos, err = s.Store.Repositories(c.ctx, store.RepositoryFilter{State: ferry.RepositoryEnabled}); err != nil {
-			return nil, err
-		}
-	}
-	job := int64(0)
-	for _, r := range repos {
-		id, err := s.Store.Enqueue(c.ctx, store.Job{Repository: r.ID, Op: store.OpReindex, Source: "manual", Priority: body.Priority})
-		if err != nil {
-			return nil, err
-		}
-		job = id
-	}
-	return struct {
-		Success  bool  `json:"success"`
-		Finished bool  `json:"finished"`
-		ThreadID int64 `json:"threadId"`
-	}{true, len(repos) == 0, job}, s.audit(c, "repository.reindex", "", nil)
 }

@@ -10,11 +10,9 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	_ "embed"
 
@@ -35,9 +33,6 @@ var consentHash = func() string {
 	sum := sha256.Sum256([]byte(consentCSS))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }()
-
-// grantedFor is how long a token lives that a client was given, in days.
-const grantedFor = 365
 
 // A request for consent, as the client sent the browser with it (RFC 6749,
 // 4.1.1).
@@ -85,23 +80,6 @@ func (s *Server) readConsent(c *call) (consentRequest, error) {
 		return q, bad("Want the response type code.")
 	}
 	return q, nil
-}
-
-// below reports whether u lies at or below the registered address.
-func below(u *url.URL, registered string) bool {
-	base, err := url.Parse(registered)
-	if err != nil || u.Scheme != base.Scheme || !strings.EqualFold(u.Host, base.Host) || u.Host == "" || u.User != nil || u.Fragment != "" || u.Opaque != "" {
-		return false
-	}
-	clean := u.Path
-	if clean == "" {
-		clean = "/"
-	}
-	if path.Clean(clean) != strings.TrimSuffix(clean, "/") && clean != "/" || strings.ContainsAny(u.Path, "\\\r\n") {
-		return false
-	}
-	prefix := strings.TrimSuffix(base.Path, "/")
-	return clean == prefix || strings.HasPrefix(clean, prefix+"/")
 }
 
 // session returns who is signed in at the pages, by their cookie.
@@ -182,7 +160,7 @@ func (s *Server) consent(c *call) (any, error) {
 		if r.TLS == nil && !s.TrustClearText(r.RemoteAddr) {
 			return nil, problem(http.StatusForbidden, "Credentials are not accepted over clear text; use https.")
 		}
-		if subject, err = s.tokenUser(c.ctx, typed, r.RemoteAddr); err != nil {
+		if subject, err = s.Store.SubjectByToken(c.ctx, typed, r.RemoteAddr); err != nil {
 			return s.askConsent(c, q, "This token is not valid.", http.StatusUnauthorized)
 		}
 	} else if subject.User.ID == 0 || !hmac.Equal([]byte(r.PostFormValue("form_token")), []byte(formToken(cookie, q))) {
@@ -225,115 +203,6 @@ func (s *Server) redirect(c *call, to *url.URL, add url.Values) (any, error) {
 	target.RawQuery += more.Encode()
 	c.header().Set("Cache-Control", "no-store")
 	return sent{}, c.echo.Redirect(http.StatusSeeOther, target.String())
-}
-
-// accessToken exchanges a code for a token of the scope jira:dvcs. The
-// connector reads the answer as a form that begins with "access_token=".
-func (s *Server) accessToken(c *call) (any, error) {
-	r := c.echo.Request()
-	r.Body = http.MaxBytesReader(c.echo.Response(), r.Body, 64<<10)
-	if err := r.ParseForm(); err != nil {
-		return nil, problem(http.StatusBadRequest, "The form could not be read.")
-	}
-	c.header().Set("Cache-Control", "no-store")
-	if r.TLS == nil && !s.TrustClearText(r.RemoteAddr) {
-		return nil, problem(http.StatusForbidden, "Credentials are not accepted over clear text; use https.")
-	}
-	form := r.PostFormValue
-	client, err := s.Store.OAuthClientBySecret(c.ctx, form("client_id"), form("client_secret"))
-	if errors.Is(err, ferry.ErrDenied) {
-		return oauthAnswer(c, [][2]string{{"error", "incorrect_client_credentials"}, {"error_description", "The client_id and/or client_secret passed are incorrect."}})
-	}
-	if err != nil {
-		return nil, err
-	}
-	user, redirect, err := s.Store.TakeOAuthCode(c.ctx, client.ID, form("code"))
-	if v := form("redirect_uri"); err == nil && v != "" && v != redirect {
-		err = ferry.ErrDenied
-	}
-	if errors.Is(err, ferry.ErrDenied) {
-		return oauthAnswer(c, [][2]string{{"error", "bad_verification_code"}, {"error_description", "The code passed is incorrect or expired."}})
-	}
-	if err != nil {
-		return nil, err
-	}
-	plain, t, err := s.Store.NewToken(c.ctx, store.Token{User: user, Name: "OAuth: " + client.Name, Scopes: []ferry.Scope{ferry.ScopeJiraDVCS},
-		ExpiresAt: s.Now().Add(grantedFor * 24 * time.Hour)})
-	if err != nil {
-		return nil, err
-	}
-	if c.subject, err = s.Store.Subject(c.ctx, user); err != nil {
-		return nil, err
-	}
-	if err := s.audit(c, "token.create", "token "+itoa(t.ID)+" for client "+client.Name, nil); err != nil {
-		return nil, err
-	}
-	return oauthAnswer(c, [][2]string{{"access_token", plain.Reveal()}, {"scope", "repo"}, {"token_type", "bearer"}})
-}
-
-// oauthAnswer writes members in order, as a form or, where that is asked for,
-// as JSON.
-func oauthAnswer(c *call, members [][2]string) (any, error) {
-	if strings.Contains(c.echo.Request().Header.Get("Accept"), "application/json") {
-		o := object{}
-		for _, m := range members {
-			o[m[0]] = m[1]
-		}
-		return o, nil
-	}
-	var parts []string
-	for _, m := range members {
-		parts = append(parts, m[0]+"="+url.QueryEscape(m[1]))
-	}
-	return text{kind: "application/x-www-form-urlencoded; charset=utf-8", body: []byte(strings.Join(parts, "&"))}, nil
-}
-
-// showClient writes a registered client.
-func showClient(cl store.OAuthClient) object {
-	return object{"client_id": cl.ClientID, "name": cl.Name, "redirect_uri": cl.Redirect, "created_at": date(cl.CreatedAt)}
-}
-
-func (s *Server) oauthClients(c *call) (any, error) {
-	all, err := s.Store.OAuthClients(c.ctx)
-	if err != nil {
-		return nil, err
-	}
-	return cut(s, c, all, showClient), nil
-}
-
-// addOAuthClient registers a client. Without an address it is the connected
-// Jira's.
-func (s *Server) addOAuthClient(c *call) (any, error) {
-	var body struct {
-		Name        string `json:"name"`
-		RedirectURI string `json:"redirect_uri"`
-	}
-	if err := c.decode(&body); err != nil {
-		return nil, err
-	}
-	if body.RedirectURI == "" {
-		site, err := s.Store.JiraSite(c.ctx)
-		if err != nil && !errors.Is(err, ferry.ErrNotFound) {
-			return nil, err
-		}
-		body.RedirectURI = site.URL
-	}
-	u, err := url.Parse(body.RedirectURI)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || !below(u, body.RedirectURI) {
-		return nil, invalid("Client", "redirect_uri", "want an address such as https://jira.example.com")
-	}
-	secret, client, err := s.Store.AddOAuthClient(c.ctx, store.OAuthClient{Name: body.Name, Redirect: body.RedirectURI})
-	if err = errors.Join(err, s.audit(c, "oauth.client.create", "client "+body.Name, err)); err != nil {
-		return nil, err
-	}
-	o := showClient(client)
-	o["client_secret"] = secret.Reveal()
-	return status{http.StatusCreated, o}, nil
-}
-
-func (s *Server) removeOAuthClient(c *call) (any, error) {
-	err := s.Store.RemoveOAuthClient(c.ctx, c.param("client"))
-	return status{code: http.StatusNoContent}, errors.Join(err, s.audit(c, "oauth.client.remove", "client "+c.param("client"), err))
 }
 
 func parseID(v string) (int64, error) { return strconv.ParseInt(v, 10, 64) }

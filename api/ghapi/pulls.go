@@ -133,28 +133,36 @@ func (s *Server) pull(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.format != "diff" && c.format != "patch" {
+		return s.wholePull(c, p)
+	}
+	base, head, ok, err := s.span(c, p)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case !ok:
+		return nil, problem(http.StatusNotAcceptable, "The commits of this pull request are not here any more.")
+	case c.format == "diff":
+		return s.diff(c, base, head)
+	}
+	return s.mail(c, head, []ferry.OID{base})
+}
+
+// wholePull writes a pull request with what it brings.
+func (s *Server) wholePull(c *call, p store.PullRequest) (object, error) {
 	o, err := s.showPull(c, p, s.shape.Repository(c.repo, c.repo.IndexedAt, c.rights(c.repo)))
 	if err != nil {
 		return nil, err
 	}
+	maps.Copy(o, object{"merged": p.Merged, "mergeable": nil, "mergeable_state": "unknown", "rebaseable": nil, "review_comments": 0,
+		"maintainer_can_modify": false, "commits": 0, "additions": 0, "deletions": 0, "changed_files": 0})
 	base, head, ok, err := s.span(c, p)
-	if err != nil && !errors.Is(err, errNotCopied) {
-		return nil, err
-	}
-	if c.format == "diff" || c.format == "patch" {
-		if !ok {
-			return nil, problem(http.StatusNotAcceptable, "The commits of this pull request are not here any more.")
-		}
-		if c.format == "diff" {
-			return s.diff(c, base, head)
-		}
-		return s.mail(c, head, []ferry.OID{base})
-	}
-	more := object{"merged": p.Merged, "mergeable": nil, "mergeable_state": "unknown", "rebaseable": nil, "review_comments": 0,
-		"maintainer_can_modify": false, "commits": 0, "additions": 0, "deletions": 0, "changed_files": 0}
-	maps.Copy(o, more)
-	if !ok {
+	if errors.Is(err, errNotCopied) || err == nil && !ok {
 		return o, nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	files, err := s.difference(c, base, head)
 	if err != nil {

@@ -10,11 +10,15 @@ import (
 	"gitferry/internal/pktline"
 )
 
-// refs are the refs of the call's repository as known now, by name.
+// refs are the refs of the call's repository as known now, by name. It fails
+// with errNotCopied while the upstream was not looked at.
 func (s *Server) refs(c *call) (map[ferry.RefName]pktline.Ref, error) {
 	view, err := s.Mirror.View(c.ctx, c.repo)
 	if err != nil {
 		return nil, err
+	}
+	if len(view.Refs) == 0 && !view.Copied && view.LookedAt.IsZero() {
+		return nil, errNotCopied
 	}
 	refs := make(map[ferry.RefName]pktline.Ref, len(view.Refs))
 	for _, r := range view.Refs {

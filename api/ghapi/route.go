@@ -28,13 +28,13 @@ type route struct {
 	handle func(*Server, *call) (any, error)
 }
 
-// A face is whose errors a route answers with.
+// A face is in whose form a route answers errors.
 type face int
 
 const (
 	ofGitHub face = iota
 	ofPlugin
-	ofOAuth
+	ofOAuth // plain text
 )
 
 func (r *route) ofRepository() bool { return strings.Contains(r.path, ":owner/:name") }
@@ -178,7 +178,7 @@ func (s *Server) signIn(c *call) error {
 	if r.TLS == nil && !s.TrustClearText(r.RemoteAddr) {
 		return problem(http.StatusForbidden, "Credentials are not accepted over clear text; use https.")
 	}
-	subject, err := s.tokenUser(c.ctx, token, r.RemoteAddr)
+	subject, err := s.Store.SubjectByToken(c.ctx, token, r.RemoteAddr)
 	if errors.Is(err, ferry.ErrDenied) || errors.Is(err, ferry.ErrNotFound) {
 		return errCredentials
 	}

@@ -14,6 +14,7 @@ const (
 
 	who      = ferry.ActionWho
 	read     = ferry.ActionRead
+	push     = ferry.ActionPush
 	maintain = ferry.ActionMaintain
 	admin    = ferry.ActionAdmin
 
@@ -29,6 +30,8 @@ var routes = []route{
 	{method: get, path: v3 + "/meta", handle: (*Server).meta},
 	{method: get, path: v3 + "/rate_limit", handle: (*Server).rateLimit},
 	{method: post, path: "/api/graphql", action: who, handle: (*Server).graphQL},
+
+	{method: get, path: "/avatars/u/:user", face: ofOAuth, handle: (*Server).avatar},
 
 	{method: get, path: v3 + "/user", action: who, handle: (*Server).self},
 	{method: get, path: v3 + "/user/repos", action: who, handle: (*Server).ownRepositories},
@@ -61,6 +64,7 @@ var routes = []route{
 	{method: get, path: repo + "/git/ref/*", action: read, handle: (*Server).gitRef},
 	{method: get, path: repo + "/git/matching-refs/*", action: read, handle: (*Server).matchingRefs},
 	{method: get, path: repo + "/git/refs", action: read, handle: (*Server).matchingRefs},
+	{method: post, path: repo + "/git/refs", action: push, handle: (*Server).createRef},
 	{method: get, path: repo + "/git/refs/*", action: read, handle: (*Server).oldRefs},
 	{method: get, path: repo + "/git/commits/:sha", action: read, handle: (*Server).gitCommit},
 	{method: get, path: repo + "/git/trees/*", action: read, handle: (*Server).gitTree},
@@ -68,6 +72,7 @@ var routes = []route{
 	{method: get, path: repo + "/git/tags/:sha", action: read, handle: (*Server).gitTag},
 
 	{method: get, path: repo + "/pulls", action: read, handle: (*Server).pulls},
+	{method: post, path: repo + "/pulls", action: push, handle: (*Server).createPull},
 	{method: get, path: repo + "/pulls/:number", action: read, handle: (*Server).pull},
 	{method: get, path: repo + "/pulls/:number/commits", action: read, handle: (*Server).pullCommits},
 	{method: get, path: repo + "/pulls/:number/files", action: read, handle: (*Server).pullFiles},

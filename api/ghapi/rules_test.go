@@ -114,6 +114,11 @@ func TestHeadersAndErrors(t *testing.T) {
 	if a := w.ask(token, "GET", "/api/v3/repos/us-east-1/demo/contents/README.md", "", "Accept", "application/vnd.github.v3.raw+json"); string(a.body) != "# Demo\n" {
 		t.Errorf("raw: %s", a.body)
 	}
+	for name, want := range map[string]string{"alice": ">A</text>", "%3Cscript%3E": ">S</text>", "%3C%3E": ">?</text>"} {
+		if a := w.ask("", "GET", "/avatars/u/"+name, ""); a.code != 200 || !strings.Contains(string(a.body), want) || a.header.Get("Content-Type") != "image/svg+xml" {
+			t.Errorf("avatar of %s: %d %s", name, a.code, a.body)
+		}
+	}
 	w.server.TrustClearText = func(string) bool { return false }
 	if a := w.ask(token, "GET", path, ""); a.code != 403 || strings.Contains(string(a.body), "counter") {
 		t.Errorf("credentials over clear text: %d %s", a.code, a.body)

@@ -4,55 +4,11 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"gitferry/internal/ferry"
 	"gitferry/internal/ghshape"
-	"gitferry/internal/store"
 )
-
-// root is the directory of addresses.
-func (s *Server) root(c *call) (any, error) {
-	o := object{}
-	for _, name := range []string{"authorizations", "emails", "emojis", "events", "feeds", "followers", "issues", "notifications", "rate_limit", "starred"} {
-		o[name+"_url"] = s.shape.API("/" + name)
-	}
-	for name, path := range map[string]string{
-		"current_user_url": "/user", "code_search_url": "/search/code?q={query}{&page,per_page,sort,order}",
-		"commit_search_url": "/search/commits?q={query}{&page,per_page,sort,order}", "following_url": "/user/following{/target}",
-		"gists_url": "/gists{/gist_id}", "issue_search_url": "/search/issues?q={query}{&page,per_page,sort,order}", "keys_url": "/user/keys",
-		"label_search_url": "/search/labels?q={query}&repository_id={repository_id}{&page,per_page}", "organization_url": "/orgs/{org}",
-		"organization_repositories_url": "/orgs/{org}/repos{?type,page,per_page,sort}", "organization_teams_url": "/orgs/{org}/teams",
-		"public_gists_url": "/gists/public", "repository_url": "/repos/{owner}/{repo}",
-		"repository_search_url":         "/search/repositories?q={query}{&page,per_page,sort,order}",
-		"current_user_repositories_url": "/user/repos{?type,page,per_page,sort}", "starred_gists_url": "/gists/starred", "user_url": "/users/{user}",
-		"user_organizations_url": "/user/orgs", "user_repositories_url": "/users/{user}/repos{?type,page,per_page,sort}",
-		"user_search_url": "/search/users?q={query}{&page,per_page,sort,order}",
-	} {
-		o[name] = s.shape.API(path)
-	}
-	o["current_user_authorizations_html_url"] = s.PublicURL + "/settings"
-	return o, nil
-}
-
-func (s *Server) meta(*call) (any, error) {
-	return object{"verifiable_password_authentication": false, "installed_version": "3.19.0"}, nil
-}
-
-func (s *Server) rateLimit(*call) (any, error) {
-	return nil, problem(http.StatusNotFound, "Rate limiting is not enabled.")
-}
-
-// readable returns the repositories that the subject may read, by path.
-func (s *Server) readable(c *call) ([]ferry.Repository, error) {
-	all, err := s.Store.Repositories(c.ctx, store.RepositoryFilter{})
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(all, func(r ferry.Repository) bool { return !c.may(ferry.ActionRead, r.Path()) }), nil
-}
 
 // owners counts the readable repositories of each owner. An owner of none
 // that is readable is not there.
@@ -104,6 +60,9 @@ func (s *Server) user(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if u.ID != c.subject.User.ID && !c.may(ferry.ActionAdmin, "") {
+		u.Email = "" // others' addresses are theirs
+	}
 	return s.shape.Profile(u, 0), nil
 }
 
@@ -134,118 +93,6 @@ func (s *Server) organization(c *call) (any, error) {
 		return nil, err
 	}
 	return s.shape.Organization(i, n), nil
-}
-
-func (s *Server) ownRepositories(c *call) (any, error) {
-	all, err := s.readable(c)
-	if err != nil {
-		return nil, err
-	}
-	return s.listRepositories(c, all)
-}
-
-func (s *Server) organizationRepositories(c *call) (any, error) {
-	i, _, err := s.owner(c, c.param("org"))
-	if err != nil {
-		return nil, err
-	}
-	return s.repositoriesOf(c, i)
-}
-
-// userRepositories lists an owner's repositories. Users own none.
-func (s *Server) userRepositories(c *call) (any, error) {
-	i, _, err := s.owner(c, c.param("user"))
-	if errors.Is(err, ferry.ErrNotFound) {
-		return []object{}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return s.repositoriesOf(c, i)
-}
-
-func (s *Server) repositoriesOf(c *call, i ferry.Integration) (any, error) {
-	all, err := s.readable(c)
-	if err != nil {
-		return nil, err
-	}
-	return s.listRepositories(c, slices.DeleteFunc(all, func(r ferry.Repository) bool { return r.IntegrationID != i.ID }))
-}
-
-// listRepositories sorts and pages.
-func (s *Server) listRepositories(c *call, all []ferry.Repository) (any, error) {
-	moved := make(map[ferry.RepositoryID]time.Time)
-	by := c.query("sort")
-	compare := func(a, b ferry.Repository) int { return strings.Compare(a.Path(), b.Path()) }
-	switch by {
-	case "", "full_name":
-	case "created":
-		compare = func(a, b ferry.Repository) int { return int(b.ID - a.ID) }
-	case "updated", "pushed":
-		for _, r := range all {
-			t, err := s.moved(c, r)
-			if err != nil {
-				return nil, err
-			}
-			moved[r.ID] = t
-		}
-		compare = func(a, b ferry.Repository) int { return moved[b.ID].Compare(moved[a.ID]) }
-	default:
-		return nil, invalid("Repository", "sort", "want full_name, created, updated or pushed")
-	}
-	slices.SortStableFunc(all, compare)
-	natural := "asc"
-	if by != "" && by != "full_name" {
-		natural = "desc"
-	}
-	if d := c.query("direction"); d != "" && d != natural {
-		slices.Reverse(all)
-	}
-	var failure error
-	list := cut(s, c, all, func(r ferry.Repository) object {
-		t, err := s.moved(c, r)
-		failure = errors.Join(failure, err)
-		return s.shape.Repository(r, t, c.rights(r))
-	})
-	return list, failure
-}
-
-// allRepositories lists by id.
-func (s *Server) allRepositories(c *call) (any, error) {
-	all, err := s.readable(c)
-	if err != nil {
-		return nil, err
-	}
-	since, _ := strconv.ParseInt(c.query("since"), 10, 64) // junk is from the beginning
-	all = slices.DeleteFunc(all, func(r ferry.Repository) bool { return int64(r.ID) <= since })
-	slices.SortFunc(all, func(a, b ferry.Repository) int { return int(a.ID - b.ID) })
-	out := []object{}
-	for _, r := range all[:min(len(all), 100)] {
-		t, err := s.moved(c, r)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, s.shape.Repository(r, t, c.rights(r)))
-	}
-	return out, nil
-}
-
-// moved returns when a ref of the repository moved last.
-func (s *Server) moved(c *call, r ferry.Repository) (time.Time, error) {
-	last, err := s.Store.LatestMovements(c.ctx, r.ID, 1)
-	if err != nil || len(last) == 0 {
-		return r.IndexedAt, err
-	}
-	return last[0].At, nil
-}
-
-func (c *call) rights(r ferry.Repository) ghshape.Rights {
-	return ghshape.Rights{Admin: c.may(ferry.ActionMaintain, r.Path()), Push: c.may(ferry.ActionPush, r.Path()), Pull: true}
-}
-
-func (s *Server) repository(c *call) (any, error) {
-	t, err := s.moved(c, c.repo)
-	return s.shape.Repository(c.repo, t, c.rights(c.repo)), err
 }
 
 // userByEmail returns the user whose address stands in a commit, or nil.

@@ -89,6 +89,10 @@ func catchUpWebhook(ctx context.Context, tx *sql.Tx, id int64) error {
 		WHERE id = ?`, id); err != nil {
 		return err
 	}
+	return catchUpPulls(ctx, tx, id)
+}
+
+func catchUpPulls(ctx context.Context, tx *sql.Tx, id int64) error {
 	_, err := tx.ExecContext(ctx, `
 		INSERT OR REPLACE INTO webhook_pull (webhook_id, number, status, source_oid, updated_at)
 		SELECT h.id, p.number, p.status, p.source_oid, p.updated_at
@@ -100,7 +104,8 @@ func catchUpWebhook(ctx context.Context, tx *sql.Tx, id int64) error {
 // UpdateWebhook writes URL, ContentType, Events and Active, and with secret
 // the secret. If the URL moves to another host, scheme or port, a stored
 // secret is cleared unless a new one comes with it. One that becomes active
-// hears of what moves from now on.
+// hears of what moves from now on, one that wants other events of pull
+// requests from now on.
 func (s *Store) UpdateWebhook(ctx context.Context, h Webhook, secret bool) (Webhook, error) {
 	if err := checkWebhook(h); err != nil {
 		return h, err
@@ -125,6 +130,11 @@ func (s *Store) UpdateWebhook(ctx context.Context, h Webhook, secret bool) (Webh
 		}
 		if h.Active && !before.Active {
 			if err := catchUpWebhook(ctx, tx, h.ID); err != nil {
+				return err
+			}
+		}
+		if asJSON(h.Events) != asJSON(before.Events) {
+			if err := catchUpPulls(ctx, tx, h.ID); err != nil {
 				return err
 			}
 		}
@@ -175,20 +185,33 @@ func (s *Store) Webhooks(ctx context.Context, repo ferry.RepositoryID) ([]Webhoo
 	return collect(ctx, s.r, s.scanWebhook, selectWebhook+` WHERE repository_id = ? ORDER BY id`, repo)
 }
 
-// WebhooksBehind returns the active webhooks of repositories in which
-// something moved that they were not told of.
+// WebhooksBehind returns the active webhooks of repositories in which a ref
+// moved that they were not told of.
 func (s *Store) WebhooksBehind(ctx context.Context) ([]Webhook, error) {
 	return collect(ctx, s.r, s.scanWebhook, queryWebhooksBehind)
 }
 
 const queryWebhooksBehind = selectWebhook + `
-	WHERE active = 1 AND (
-		EXISTS (SELECT 1 FROM movement m WHERE m.repository_id = h.repository_id AND m.seq > h.upto)
-		OR EXISTS (
+	WHERE active = 1
+		AND EXISTS (SELECT 1 FROM movement m WHERE m.repository_id = h.repository_id AND m.seq > h.upto)
+	ORDER BY id`
+
+// WebhooksBehindPulls returns the active webhooks that want pull requests and
+// were not told of one as it is now. It compares all pull requests of their
+// repositories.
+func (s *Store) WebhooksBehindPulls(ctx context.Context) ([]Webhook, error) {
+	return collect(ctx, s.r, s.scanWebhook, queryWebhooksBehindPulls)
+}
+
+const wantsPulls = `(h.events LIKE '%"pull_request"%' OR h.events LIKE '%"*"%')`
+
+const queryWebhooksBehindPulls = selectWebhook + `
+	WHERE active = 1 AND ` + wantsPulls + `
+		AND EXISTS (
 			SELECT 1 FROM pull_request p
 			LEFT JOIN webhook_pull t ON t.webhook_id = h.id AND t.number = p.number
 			WHERE p.repository_id = h.repository_id
-				AND (t.number IS NULL OR t.updated_at <> p.updated_at OR t.status <> p.status OR t.source_oid <> p.source_oid)))
+				AND (t.number IS NULL OR t.updated_at <> p.updated_at OR t.status <> p.status OR t.source_oid <> p.source_oid))
 	ORDER BY id`
 
 // A PullChange is a pull request as it is, with what a webhook was last told.

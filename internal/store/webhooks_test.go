@@ -169,6 +169,7 @@ func TestWebhookQueriesUseIndexes(t *testing.T) {
 		"files of a commit":     {queryCommitFiles, []any{1, "a"}},
 		"latest movements":      {queryLatestMovements, []any{1, 10}},
 		"webhooks behind":       {queryWebhooksBehind, nil},
+		"behind pulls":          {queryWebhooksBehindPulls, nil},
 		"due deliveries":        {queryDueWebhooks, []any{1, 10}},
 	} {
 		rows, err := s.w.Query("EXPLAIN QUERY PLAN "+q.text, q.args...)

@@ -210,6 +210,9 @@ func (w writer) commit(c store.Commit, files store.CommitFiles) ghshape.Object {
 // pulls makes the deliveries for pull requests that are not as the webhook was
 // last told, and returns these.
 func (w writer) pulls(ctx context.Context, h store.Webhook) (told []store.PullRequest, rows []store.WebhookDelivery, err error) {
+	if !wants(h, "pull_request") {
+		return nil, nil, nil
+	}
 	changes, err := w.Store.WebhookPulls(ctx, h)
 	if err != nil {
 		return nil, nil, err
@@ -224,9 +227,6 @@ func (w writer) pulls(ctx context.Context, h store.Webhook) (told []store.PullRe
 		}
 		p := found[0]
 		told = append(told, p)
-		if !wants(h, "pull_request") {
-			continue
-		}
 		action := actionOf(c, p)
 		pull := w.Shape.Pull(w.repo, p, w.repository(p.UpdatedAt), w.Shape.Stranger(p.Author))
 		pull["merged"] = p.Merged

@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -74,6 +75,7 @@ const (
 	lease     = time.Minute         // longer than any call
 	keep      = 30 * 24 * time.Hour // of ended deliveries in the log
 	pruneEach = time.Hour
+	pullsEach = 5 * time.Second // between comparisons of pull requests
 )
 
 func (s *Sender) now() time.Time {
@@ -94,15 +96,20 @@ func (s *Sender) Run(ctx context.Context) error {
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	slots := make(chan struct{}, maxCalls)
-	var pruned time.Time
+	var pruned, compared time.Time
 	for {
-		if err := s.Tell(ctx); err != nil && ctx.Err() == nil {
+		now := s.now()
+		pulls := now.Sub(compared) >= pullsEach
+		if pulls {
+			compared = now
+		}
+		if err := s.tellAll(ctx, pulls); err != nil && ctx.Err() == nil {
 			s.Log.Error("making deliveries of webhooks", "err", err)
 		}
 		if err := s.sendDue(ctx, slots, &calls); err != nil && ctx.Err() == nil {
 			s.Log.Error("sending deliveries of webhooks", "err", err)
 		}
-		if now := s.now(); now.Sub(pruned) > pruneEach {
+		if now.Sub(pruned) > pruneEach {
 			pruned = now
 			if err := s.Store.PruneWebhooks(ctx, now.Add(-keep)); err != nil && ctx.Err() == nil {
 				s.Log.Error("pruning the log of webhooks", "err", err)
@@ -138,8 +145,20 @@ func (s *Sender) sendDue(ctx context.Context, slots chan struct{}, calls *sync.W
 }
 
 // Tell makes deliveries for everything that webhooks were not told of.
-func (s *Sender) Tell(ctx context.Context) error {
+func (s *Sender) Tell(ctx context.Context) error { return s.tellAll(ctx, true) }
+
+// tellAll looks at pull requests only with pulls: it takes longer.
+func (s *Sender) tellAll(ctx context.Context, pulls bool) error {
 	behind, err := s.Store.WebhooksBehind(ctx)
+	if err == nil && pulls {
+		var more []store.Webhook
+		more, err = s.Store.WebhooksBehindPulls(ctx)
+		for _, h := range more {
+			if !slices.ContainsFunc(behind, func(b store.Webhook) bool { return b.ID == h.ID }) {
+				behind = append(behind, h)
+			}
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -245,6 +245,35 @@ func TestPushCreateDelete(t *testing.T) {
 	}
 }
 
+// Whoever pushed through this server is the one who is named.
+func TestPusher(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	r := newReceiver(t)
+	u, err := w.Store.AddUser(ctx, ferry.User{Name: "alice", Email: "alice@example.com"})
+	w.must(err)
+	w.hook(r.URL, "json", "", "push")
+	update := ferry.RefUpdate{Name: "refs/heads/main", New: w.work.Commit("one")}
+	id, err := w.Store.ReleasePush(ctx, store.Push{Repository: w.repo.ID, User: u.ID, Updates: []ferry.RefUpdate{update}})
+	w.must(err)
+	w.must(w.Store.ResolvePush(ctx, id, []store.PushResult{{Name: update.Name, Outcome: store.OutcomeOK}}))
+	_, err = w.Store.Apply(ctx, store.Change{Repository: w.repo.ID, Updates: []ferry.RefUpdate{update}, Push: id})
+	w.must(err)
+	w.moves(ferry.RefUpdate{Name: "refs/heads/main", Old: update.New, New: w.work.Commit("found by looking")})
+	w.run()
+	w.until("deliveries", func() bool { return len(r.got()) == 2 })
+	for i, want := range []string{"alice alice@example.com alice User", "gitferry  gitferry Bot"} {
+		var p struct {
+			Pusher struct{ Name, Email string }
+			Sender struct{ Login, Type string }
+		}
+		w.must(json.Unmarshal([]byte(r.got()[i].body), &p))
+		if got := p.Pusher.Name + " " + p.Pusher.Email + " " + p.Sender.Login + " " + p.Sender.Type; got != want {
+			t.Errorf("push %d is by %q, want %q", i, got, want)
+		}
+	}
+}
+
 // Pull requests are told as the difference to what was told last.
 func TestPullRequests(t *testing.T) {
 	w := newWorld(t)
