@@ -268,7 +268,10 @@ func (p *push) judge(ctx context.Context) error {
 	}
 	for _, u := range p.cmds.Updates {
 		update := policy.Update{RefUpdate: u}
-		if u.Name.IsBranch() && !u.IsCreate() && !u.IsDelete() && !parents[u.Old] {
+		// With one tip every new commit is an ancestor of it. With several, a
+		// child of the old value may belong to another ref of the push.
+		grown := parents[u.Old] && len(p.cmds.Updates) == 1
+		if u.Name.IsBranch() && !u.IsCreate() && !u.IsDelete() && !grown {
 			forward, err := p.s.Git.IsAncestor(ctx, p.s.Mirror.Path(p.repo.ID), p.objects(), u.Old, u.New)
 			if err != nil {
 				return fmt.Errorf("comparing %s with its old value: %w", u.Name, err)
