@@ -10,8 +10,9 @@ import (
 	"gitferry/internal/pktline"
 )
 
-// keepAlive is how often a waiting client gets an empty packet.
-const keepAlive = 5 * time.Second
+// keepAliveEvery is how often a waiting client gets an empty packet; a
+// variable for tests only.
+var keepAliveEvery = 5 * time.Second
 
 // maxSaid bounds what a client's terminal gets from one push, in bytes
 // (security reference, PUSH-18).
@@ -28,6 +29,7 @@ type answer struct {
 	said int // guarded by mu
 	end  chan struct{}
 	once sync.Once
+	beat sync.WaitGroup // keepAlive's goroutine
 }
 
 func newAnswer(w io.Writer, caps pktline.Capabilities) *answer {
@@ -44,8 +46,8 @@ func (a *answer) keepAlive() {
 	if a.side == nil {
 		return
 	}
-	go func() {
-		tick := time.NewTicker(keepAlive)
+	a.beat.Go(func() {
+		tick := time.NewTicker(keepAliveEvery)
 		defer tick.Stop()
 		for {
 			select {
@@ -57,7 +59,7 @@ func (a *answer) keepAlive() {
 				}
 			}
 		}
-	}()
+	})
 }
 
 // say sends text to the client's terminal, each line with our name in front.
@@ -104,4 +106,10 @@ func (a *answer) finish(r *pktline.Report) error {
 	return pktline.NewWriter(a.w).Flush()
 }
 
-func (a *answer) stop() { a.once.Do(func() { close(a.end) }) }
+// stop ends the empty packets: when it returns nothing but its caller writes.
+// One that came after the end of the report would be taken for something else,
+// and one after the request for part of the next answer.
+func (a *answer) stop() {
+	a.once.Do(func() { close(a.end) })
+	a.beat.Wait()
+}

@@ -1,9 +1,15 @@
 package proxy
 
 import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"gitferry/internal/ferry"
+	"gitferry/internal/pktline"
 	"gitferry/internal/policy"
 )
 
@@ -43,6 +49,48 @@ func TestRewriteBesideAChild(t *testing.T) {
 	out := work.Fails("push", "--force", w.url, "HEAD:refs/heads/main", "child")
 	if got := w.upstreamRefs()["refs/heads/main"]; got != tip.String() {
 		t.Fatalf("main was rewritten to %s; the push said\n%s", got, out)
+	}
+	w.settled()
+}
+
+// More refs than one push may have are refused in words, through both doors;
+// one less is not too many.
+func TestTooManyRefs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.Limits.Commands = 20 })
+	work := w.work()
+	oid := work.Commit("base", "file", "1")
+	refs := func(n int) {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "%s refs/heads/b/%04d\n", oid, i)
+		}
+		w.must(os.WriteFile(filepath.Join(work.Dir, ".git", "packed-refs"), []byte(b.String()), 0o600))
+	}
+	refs(21)
+	out := work.Fails("push", w.sshURL(), "refs/heads/b/*")
+	if !strings.Contains(out, "more than 20 refs in one push") {
+		t.Errorf("ssh: the push of 21 refs said\n%s", out)
+	}
+	var body bytes.Buffer
+	lines := pktline.NewWriter(&body)
+	caps := "\x00report-status side-band-64k"
+	for i := range 21 {
+		w.must(lines.Printf("%s %s refs/heads/b/%04d%s", ferry.OID{}, oid, i, caps))
+		caps = ""
+	}
+	w.must(lines.Flush())
+	body.WriteString(pack(work, oid.String()))
+	if status, out := w.post(&body, nil); status != 200 || !strings.Contains(out, "more than 20 refs in one push") {
+		t.Errorf("http: the push of 21 refs was answered %d %q", status, out)
+	}
+	if n := len(w.upstreamRefs()); n != 0 {
+		t.Fatalf("upstream has %d refs", n)
+	}
+	refs(20)
+	work.Run("push", "-q", w.sshURL(), "refs/heads/b/*")
+	if n := len(w.upstreamRefs()); n != 20 {
+		t.Fatalf("upstream has %d refs, want 20", n)
 	}
 	w.settled()
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -104,7 +105,7 @@ func (p *push) receive(ctx context.Context) error {
 }
 
 func (p *push) receiveAndCarry(ctx context.Context) error {
-	defer p.up.Abort()
+	defer func() { p.up.Abort() }() // of the session in use then
 	p.received = p.s.now()
 	p.name = "push-" + strings.ToLower(rand.Text())
 	cmds, err := pktline.ReadCommands(p.in, p.s.Limits.Commands)
@@ -124,15 +125,12 @@ func (p *push) receiveAndCarry(ctx context.Context) error {
 		p.drain()
 		return p.refuse(ctx, err.Error())
 	}
-	catchUp := make(chan error, 1)
-	go func() { catchUp <- p.catchUp(ctx) }()
+	if err := p.catchUp(ctx); err != nil { // bases of thin packs must be there
+		p.drain()
+		return p.fail(ctx, err)
+	}
 	keep := false
 	if !cmds.DeletesOnly() {
-		if err := <-catchUp; err != nil { // bases of thin packs must be there
-			p.drain()
-			return p.fail(ctx, err)
-		}
-		catchUp <- nil
 		if p.q, err = p.s.Mirror.Quarantine(ctx, p.repo, p.name); err != nil {
 			p.drain()
 			return p.fail(ctx, err)
@@ -146,22 +144,29 @@ func (p *push) receiveAndCarry(ctx context.Context) error {
 	if err := p.gate(ctx); err != nil {
 		return err
 	}
-	if err := <-catchUp; err != nil {
-		return p.fail(ctx, err)
-	}
 	keep, err = p.carry(ctx)
 	return err
 }
 
-// broken answers a client that does not speak the protocol.
+// broken answers a client whose commands are out of form or too many. Which
+// capabilities it chose is not known then; git takes side bands where they are
+// offered.
 func (p *push) broken(err error) error {
-	text := "gitferry: " + pktline.SanitizeTerminal(err.Error())
-	if w := pktline.NewWriter(p.out); p.ssh {
-		_ = w.Printf("ERR %s", text)
-	} else {
-		_ = pktline.NewSideband(p.out, pktline.MaxSideband).Fatal([]byte(text + "\n"))
+	var se *statusError
+	if errors.As(err, &se) || !errors.Is(err, ferry.ErrInvalid) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return err // the body itself is at fault, or its sender is gone
 	}
-	return err
+	p.up.Abort()
+	p.drain()
+	p.s.Log.Info("push refused", "repo", p.repo.Path(), "user", p.subject.User.Name, "reason", err)
+	text := "gitferry: " + pktline.SanitizeTerminal(err.Error())
+	w := pktline.NewWriter(p.out)
+	if !p.shown.Capabilities.Has("side-band-64k") {
+		err = w.Printf("ERR %s", text)
+	} else if err = pktline.NewSideband(p.out, pktline.MaxSideband).Fatal([]byte(text + "\n")); err == nil {
+		err = w.Flush()
+	}
+	return cmp.Or(err, errRefused)
 }
 
 // checkCommands judges what can be judged without objects.
@@ -268,23 +273,26 @@ func (p *push) refuse(ctx context.Context, reason string) error {
 
 // refused reports a refusal and ends the push.
 func (p *push) refused(reasons map[ferry.RefName]string) error {
-	if err := p.report("ok", reasons); err != nil {
-		return err
-	}
-	return errRefused
+	return cmp.Or(p.report("ok", reasons), errRefused)
 }
 
 // fail tells the client that the push could not be carried. A text meant for
-// people is shown; anything else is an internal error and stays in the log.
+// people is shown; anything else is an internal error and goes to the log. It
+// returns errRefused, or why the client could not be told.
 func (p *push) fail(ctx context.Context, err error) error {
 	p.up.Abort()
 	text := "internal error; nothing was pushed, see the server's log"
 	var m *ferry.Message
+	var se *statusError
 	switch {
 	case errors.As(err, &m):
 		text = m.Text
+	case errors.As(err, &se):
+		text = se.text
 	case errors.Is(err, ferry.ErrInvalid):
 		text = err.Error()
+	default:
+		p.s.Log.Error("carrying a push", "repo", p.repo.Path(), "user", p.subject.User.Name, "err", err)
 	}
 	p.answer.say(text)
 	p.record(ctx, text)
@@ -292,13 +300,7 @@ func (p *push) fail(ctx context.Context, err error) error {
 	for _, u := range p.cmds.Updates {
 		reasons[u.Name] = firstLine(text)
 	}
-	if reportErr := p.report(firstLine(text), reasons); reportErr != nil {
-		return reportErr
-	}
-	if m != nil || errors.Is(err, ferry.ErrInvalid) {
-		return errRefused // the client knows; record has logged it
-	}
-	return err
+	return cmp.Or(p.report(firstLine(text), reasons), errRefused)
 }
 
 func firstLine(s string) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -215,4 +216,38 @@ func (w *world) eventually(what string, ok func() (bool, string)) {
 			w.t.Fatalf("not in 20 s: %s: %s", what, state)
 		}
 	}
+}
+
+// post sends a request body to git-receive-pack and returns status and answer.
+func (w *world) post(body io.Reader, change func(*http.Request)) (int, string) {
+	w.t.Helper()
+	base, _, _ := strings.Cut(w.url, "@")
+	_, rest, _ := strings.Cut(w.url, "@")
+	scheme, _, _ := strings.Cut(base, "://")
+	req, err := http.NewRequest(http.MethodPost, scheme+"://"+rest+"/git-receive-pack", body)
+	w.must(err)
+	req.SetBasicAuth("alice", w.token)
+	req.Header.Set("Content-Type", "application/x-git-receive-pack-request")
+	if change != nil {
+		change(req)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	w.must(err)
+	defer resp.Body.Close()
+	out, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.t.Errorf("reading the answer to a push: %v", err)
+	}
+	return resp.StatusCode, string(out)
+}
+
+// pack makes a pack of what the revisions reach.
+func pack(r *gittest.Repo, revisions ...string) string {
+	return r.Input(strings.Join(revisions, "\n")+"\n", "pack-objects", "--revs", "--stdout", "-q")
+}
+
+// command makes the head of a push of one ref.
+func command(prior, next, name, caps string) string {
+	line := prior + " " + next + " " + name + "\x00" + caps
+	return fmt.Sprintf("%04x%s0000", len(line)+4, line)
 }
