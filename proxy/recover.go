@@ -107,29 +107,60 @@ func (s *Server) book(ctx context.Context, repo ferry.Repository, row store.Push
 	return s.Store.FinishPush(ctx, row.ID)
 }
 
-// settleLater goes on asking upstream in the background until the outcome of a
-// released push is known.
+// applyTries is how often applying a settled push is tried before the mirror
+// is left to the next refresh.
+const applyTries = 6
+
+// settleLater brings a released push to its end in the background: it goes on
+// asking upstream until the outcome is known, and trying until mirror and
+// books have followed.
 func (s *Server) settleLater(repo ferry.Repository, row store.Push) {
 	go func() {
 		ctx := context.Background()
-		for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
-			if err := s.finish(ctx, repo, row); err == nil {
+		for try, wait := 1, time.Second; ; try, wait = try+1, min(2*wait, 30*time.Second) {
+			err := s.finish(ctx, repo, row, try)
+			if err == nil {
 				return
-			} else {
-				s.Log.Warn("settling a push", "repo", repo.Path(), "push", row.ID, "err", err)
 			}
+			s.Log.Warn("settling a push", "repo", repo.Path(), "push", row.ID, "err", err)
 			time.Sleep(wait)
 		}
 	}()
 }
 
-// finish settles and applies one push that an earlier exchange left open.
-func (s *Server) finish(ctx context.Context, repo ferry.Repository, row store.Push) error {
+// finish takes the apply lock and settles one push.
+func (s *Server) finish(ctx context.Context, repo ferry.Repository, row store.Push, try int) error {
 	release, err := s.Mirror.Hold(ctx, repo)
 	if err != nil {
 		return err
 	}
 	defer release()
+	return s.finishHeld(ctx, repo, row, try)
+}
+
+// finishHeld settles and applies one push that an earlier exchange left open.
+// The books say how far it has come: what an earlier try found out holds. The
+// caller holds the apply lock.
+func (s *Server) finishHeld(ctx context.Context, repo ferry.Repository, left store.Push, try int) error {
+	row, err := s.Store.Push(ctx, left.ID)
+	if errors.Is(err, ferry.ErrNotFound) {
+		return nil // the repository was removed with all that belongs to it
+	}
+	if err != nil {
+		return err
+	}
+	var q *mirror.Quarantine
+	if left.Quarantine != "" {
+		if q, err = s.Mirror.Quarantine(ctx, repo, left.Quarantine); err != nil {
+			return err
+		}
+	}
+	if row.State != store.PushReleased && row.State != store.PushResolved {
+		if q != nil {
+			q.Remove()
+		}
+		return nil
+	}
 	if len(row.Results) == 0 {
 		results, err := s.settle(ctx, repo, row, 0)
 		if err != nil {
@@ -140,31 +171,54 @@ func (s *Server) finish(ctx context.Context, repo ferry.Repository, row store.Pu
 		}
 		row.Results = results
 	}
-	var q *mirror.Quarantine
-	if row.Quarantine != "" {
-		if q, err = s.Mirror.Quarantine(ctx, repo, row.Quarantine); err != nil {
+	if err := s.apply(ctx, repo, row, q); err != nil {
+		if try < applyTries {
 			return err
 		}
-	}
-	if err := s.apply(ctx, repo, row, q); err != nil {
 		// Objects may be gone with the quarantine; upstream has them, and the
 		// next refresh finds what moved.
 		s.Log.Warn("applying a settled push, reading upstream instead", "repo", repo.Path(), "push", row.ID, "err", err)
+		if q != nil {
+			q.Remove()
+		}
 		return s.Store.FinishPush(ctx, row.ID)
 	}
 	return s.book(ctx, repo, row)
 }
 
 // Recover settles the pushes that an earlier process left between release and
-// done. Upstreams that cannot be reached are asked again in the background.
-// Call it once at start, after the mirrors were cleaned up.
+// done, in the order of their release. When it returns it holds the apply lock
+// of their repositories until each was tried once: no refresh takes their
+// commits for found ones before. Upstreams that cannot be reached are asked
+// again in the background. Call it once at start, after the mirrors were
+// cleaned up and before anybody is served.
 func (s *Server) Recover(ctx context.Context, unresolved []store.Push) {
+	rows := make(map[ferry.RepositoryID][]store.Push)
 	for _, row := range unresolved {
-		repo, err := s.Store.Repository(ctx, row.Repository)
+		rows[row.Repository] = append(rows[row.Repository], row)
+	}
+	for id, rows := range rows {
+		repo, err := s.Store.Repository(ctx, id)
 		if err != nil {
-			s.Log.Error("recovering a push", "push", row.ID, "err", err)
+			s.Log.Error("recovering pushes", "repo_id", id, "err", err)
 			continue
 		}
-		s.settleLater(repo, row)
+		release, err := s.Mirror.Hold(ctx, repo)
+		if err != nil {
+			s.Log.Error("recovering pushes, trying again", "repo", repo.Path(), "err", err)
+			for _, row := range rows {
+				s.settleLater(repo, row)
+			}
+			continue
+		}
+		go func() {
+			defer release()
+			for _, row := range rows {
+				if err := s.finishHeld(context.WithoutCancel(ctx), repo, row, 1); err != nil {
+					s.Log.Warn("settling a push", "repo", repo.Path(), "push", row.ID, "err", err)
+					s.settleLater(repo, row)
+				}
+			}
+		}()
 	}
 }

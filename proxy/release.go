@@ -35,9 +35,6 @@ func (p *push) carry(client context.Context) (keep bool, err error) {
 	ctx := context.WithoutCancel(client)
 	p.s.pushes.Add(1)
 	defer p.s.pushes.Done()
-	if err := p.restart(ctx); err != nil {
-		return false, p.fail(ctx, err)
-	}
 	release, err := p.s.Mirror.Hold(client, p.repo)
 	if err != nil {
 		return false, p.fail(ctx, err)
@@ -47,6 +44,12 @@ func (p *push) carry(client context.Context) (keep bool, err error) {
 			release()
 		}
 	}()
+	if err := p.restart(ctx); err != nil { // now that the wait for others is over
+		return false, p.fail(ctx, err)
+	}
+	if err := p.stillAllowed(ctx); err != nil {
+		return false, p.fail(ctx, err)
+	}
 	row := p.row()
 	id, err := p.s.Store.ReleasePush(ctx, row)
 	if err != nil {
@@ -80,11 +83,13 @@ func (p *push) carry(client context.Context) (keep bool, err error) {
 	}
 	row.Results = results
 	if err := failpoint.Hit("push.after_resolved"); err != nil {
+		p.s.settleLater(p.repo, row)
 		return true, p.tell(results, err)
 	}
 	// The mirror follows before the answer, so that the pusher's next fetch
 	// sees the push. The books get a moment; they catch up by themselves.
 	if err := p.s.apply(ctx, p.repo, row, p.q); err != nil {
+		p.s.settleLater(p.repo, row)
 		return true, p.tell(results, err)
 	}
 	unlock := release
@@ -97,6 +102,7 @@ func (p *push) carry(client context.Context) (keep bool, err error) {
 		err := p.s.book(ctx, p.repo, row)
 		if err != nil {
 			p.s.Log.Error("booking an accepted push", "repo", p.repo.Path(), "push", id, "err", err)
+			p.s.settleLater(p.repo, row)
 		}
 		booked <- err
 	}()
@@ -155,6 +161,19 @@ func (p *push) restart(ctx context.Context) error {
 	}
 	p.up = up
 	return nil
+}
+
+// stillAllowed checks the right to push once more: a large push may have been
+// under way for long, and rights that were taken away meanwhile are gone.
+func (p *push) stillAllowed(ctx context.Context) error {
+	now, err := p.s.Store.Renew(ctx, p.subject)
+	if err == nil {
+		err = ferry.Check(now, ferry.ActionPush, p.repo.Path(), p.s.now())
+	}
+	if errors.Is(err, ferry.ErrDenied) {
+		return &ferry.Message{Kind: ferry.ErrDenied, Cause: err, Text: "your right to push to " + p.repo.Path() + " was taken away while the push was under way"}
+	}
+	return err
 }
 
 // errNotSent says that upstream cannot have acted: no end was sent.

@@ -123,13 +123,14 @@ func newWorld(t *testing.T, change func(*world)) *world {
 	t.Cleanup(front.Close)
 	w.url = strings.Replace(front.URL, "://", "://alice:"+w.token+"@", 1) + "/us-east-1/demo"
 	w.door = startDoor(t, func(d *SSHDoor) {
-		d.Authenticate = func(ctx context.Context, key ssh.PublicKey, _ string) (ferry.Subject, error) {
-			s, err := st.Subject(ctx, w.user.ID)
-			s.Credential = ssh.FingerprintSHA256(key)
-			return s, err
+		d.Authenticate = func(ctx context.Context, key ssh.PublicKey, address string) (ferry.Subject, error) {
+			return st.SubjectByKey(ctx, ssh.FingerprintSHA256(key), address)
 		}
 		d.Serve = w.Server.ServeSSH
 	})
+	_, err = st.AddSSHKey(ctx, store.SSHKey{User: w.user.ID, Name: "test", Type: w.door.alice.PublicKey().Type(),
+		Fingerprint: ssh.FingerprintSHA256(w.door.alice.PublicKey()), Public: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(w.door.alice.PublicKey())))})
+	w.must(err)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(w.log.String(), w.door.log.String())

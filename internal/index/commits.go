@@ -101,7 +101,10 @@ func identity(a smartcommit.Action, b git.Commit) string {
 // finish adds what goes with the movement of the refs themselves: branches,
 // and commits that no branch holds any more.
 func (r *run) finish(ctx context.Context, c *store.Change, g group, now map[ferry.RefName]ferry.OID, parents map[ferry.OID]bool) error {
-	c.Updates, c.Push = g.updates, g.push.ID
+	c.Updates = g.updates
+	if g.push.State != store.PushReleased { // else its own end closes it
+		c.Push = g.push.ID
+	}
 	c.RefLinks = make(map[ferry.RefName][]ferry.IssueKey)
 	var moved []ferry.OID // old values that may have been left behind
 	for _, u := range g.updates {

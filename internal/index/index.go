@@ -265,11 +265,16 @@ func (r *run) split(ctx context.Context, updates []ferry.RefUpdate) ([]group, er
 	return groups, nil
 }
 
-// pushOf finds the push that moved a ref to its new value.
+// pushOf finds the push that moved a ref to its new value. One whose outcome
+// is still being looked up counts: the mirror shows what upstream has, so the
+// push did take effect.
 func pushOf(pushes []store.Push, u ferry.RefUpdate) (store.Push, bool) {
 	for _, p := range pushes {
 		for i, pu := range p.Updates {
-			if pu.Name == u.Name && pu.New == u.New && i < len(p.Results) && p.Results[i].Outcome == store.OutcomeOK {
+			if pu.Name != u.Name || pu.New != u.New {
+				continue
+			}
+			if p.State == store.PushReleased || i < len(p.Results) && p.Results[i].Outcome == store.OutcomeOK {
 				return p, true
 			}
 		}

@@ -182,3 +182,30 @@ func (s *Store) SubjectByToken(ctx context.Context, plain, address string) (ferr
 	s.noteUse(ctx, `UPDATE token SET last_used_at = ?, last_address = ? WHERE id = ?`, t.ID, t.LastUsedAt, address)
 	return subject, nil
 }
+
+// Renew returns a subject as it stands now: the user with the grants that hold
+// now, narrowed as before. It fails with ferry.ErrDenied if the user was
+// disabled or removed since, or if the token or SSH key that the subject
+// signed in with was.
+func (s *Store) Renew(ctx context.Context, old ferry.Subject) (ferry.Subject, error) {
+	denied := fmt.Errorf("signing in again with %s: %w", old.Credential, ferry.ErrDenied)
+	var holds bool
+	var err error
+	switch id, isToken := strings.CutPrefix(old.Credential, "token "); {
+	case isToken:
+		err = s.r.QueryRowContext(ctx, `SELECT revoked_at = 0 AND expires_at > ? FROM token WHERE id = ?`, ms(s.now()), id).Scan(&holds)
+	case strings.HasPrefix(old.Credential, "SHA256:"):
+		err = s.r.QueryRowContext(ctx, `SELECT user_id = ? FROM ssh_key WHERE fingerprint = ?`, old.User.ID, old.Credential).Scan(&holds)
+	default:
+		holds = true // the credential is looked after elsewhere
+	}
+	if errors.Is(err, sql.ErrNoRows) || err == nil && !holds {
+		return ferry.Subject{}, denied
+	}
+	if err != nil {
+		return ferry.Subject{}, fmt.Errorf("signing in again: %w", kind(err))
+	}
+	now, err := s.Subject(ctx, old.User.ID)
+	now.Scopes, now.Globs, now.Credential, now.Expires = old.Scopes, old.Globs, old.Credential, old.Expires
+	return now, err
+}

@@ -1,0 +1,166 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"gitferry/internal/ferry"
+	"gitferry/internal/policy"
+	"gitferry/internal/store"
+)
+
+// isPush reports whether a request to the upstream carries a push.
+func isPush(r *http.Request) bool {
+	return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/git-receive-pack")
+}
+
+// cut breaks a connection off without an answer.
+func cut(rw http.ResponseWriter) {
+	conn, _, err := rw.(http.Hijacker).Hijack()
+	if err == nil {
+		conn.Close()
+	}
+}
+
+// The upstream takes a push and its answer is lost: its refs are read back and
+// the push is done.
+func TestAnswerLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	work := w.work()
+	w.intercept(func(rw http.ResponseWriter, r *http.Request) bool {
+		if !isPush(r) {
+			return false
+		}
+		w.up.Handler().ServeHTTP(httptest.NewRecorder(), r)
+		cut(rw)
+		return true
+	})
+	for name, url := range w.urls() {
+		oid := work.Commit(name, "file", name)
+		work.Run("push", url, "HEAD:refs/heads/main")
+		if got := w.upstreamRefs()["refs/heads/main"]; got != oid.String() {
+			t.Errorf("%s: upstream has %s, want %s", name, got, oid)
+		}
+	}
+	w.settled()
+}
+
+// The upstream dies with the end of a push: nobody is told ok, and when it is
+// back the push is settled, mirror and books included, also if the books have
+// trouble first and the ref has moved on meanwhile.
+func TestOutcomeUnknown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	work := w.work()
+	var down atomic.Bool
+	w.intercept(func(rw http.ResponseWriter, r *http.Request) bool {
+		if isPush(r) && down.CompareAndSwap(false, true) {
+			w.up.Handler().ServeHTTP(httptest.NewRecorder(), r)
+		}
+		if down.Load() {
+			cut(rw)
+		}
+		return down.Load()
+	})
+	w.mu.Lock()
+	w.broken = errors.New("no room in the books")
+	w.mu.Unlock()
+	oid := work.Commit("one", "file", "1")
+	out := work.Fails("push", w.url, "HEAD:refs/heads/main")
+	if !strings.Contains(out, "outcome unknown") {
+		t.Errorf("the push said\n%s", out)
+	}
+	w.intercept(nil)
+	resolved := func(want ...store.PushState) func() (bool, string) {
+		return func() (bool, string) {
+			list, err := w.Store.Pushes(t.Context(), w.repo.ID, 1)
+			w.must(err)
+			for _, s := range want {
+				if list[0].State == s && list[0].Results[0].Outcome == store.OutcomeOK {
+					return true, ""
+				}
+			}
+			return false, string(list[0].State)
+		}
+	}
+	w.eventually("the push is resolved", resolved(store.PushResolved))
+	refs, err := w.Mirror.Refs(t.Context(), w.repo)
+	w.must(err)
+	if refs["refs/heads/main"] != oid {
+		t.Errorf("the mirror has %s, want %s", refs["refs/heads/main"], oid)
+	}
+	work.Commit("two", "file", "2")
+	work.Run("push", w.upstreamURL(), "HEAD:refs/heads/main") // behind our back
+	w.mu.Lock()
+	w.broken = nil
+	w.mu.Unlock()
+	w.eventually("the push is done", resolved(store.PushDone))
+	w.settled()
+}
+
+// Books that fail after an accepted push are written later, by themselves.
+func TestBooksFollowLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	work := w.work()
+	w.mu.Lock()
+	w.broken = errors.New("no room in the books")
+	w.mu.Unlock()
+	work.Commit("one", "file", "1")
+	work.Run("push", w.url, "HEAD:refs/heads/main")
+	w.mu.Lock()
+	w.broken = nil
+	w.mu.Unlock()
+	w.settled()
+}
+
+// Rights that are taken away while a push is judged end it.
+func TestRevokedUnderWay(t *testing.T) {
+	t.Parallel()
+	for _, door := range []string{"http", "ssh"} {
+		w := newWorld(t, func(w *world) {
+			judge := w.Judge
+			w.Judge = func(ctx context.Context, p policy.Push) policy.Verdict {
+				if door == "http" {
+					tokens, err := w.Store.Tokens(ctx, w.user.ID)
+					w.must(err)
+					w.must(w.Store.RevokeToken(ctx, tokens[0].ID))
+				} else {
+					w.user.Disabled = true
+					w.must(w.Store.UpdateUser(ctx, w.user))
+				}
+				return judge(ctx, p)
+			}
+		})
+		work := w.work()
+		work.Commit("one", "file", "1")
+		out := work.Fails("push", w.urls()[door], "HEAD:refs/heads/main")
+		if !strings.Contains(out, "was taken away") {
+			t.Errorf("%s: the push said\n%s", door, out)
+		}
+		if refs := w.upstreamRefs(); len(refs) != 0 {
+			t.Errorf("%s: upstream has %v", door, refs)
+		}
+		w.settled()
+	}
+}
+
+// A right that is narrowed is checked again as narrowed.
+func TestRenew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	s, err := w.Store.SubjectByToken(t.Context(), w.token, "")
+	w.must(err)
+	s.Scopes = []ferry.Scope{ferry.ScopeRepoRead}
+	again, err := w.Store.Renew(t.Context(), s)
+	w.must(err)
+	if err := ferry.Check(again, ferry.ActionPush, w.repo.Path(), w.now()); !errors.Is(err, ferry.ErrDenied) {
+		t.Errorf("Check of a renewed subject without the scope = %v, want denied", err)
+	}
+}
