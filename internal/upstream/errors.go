@@ -28,6 +28,7 @@ var (
 	errNoAnswer = errors.New("no answer in time")
 	errStalled  = errors.New("the answer came too slowly")
 	errAborted  = errors.New("push was aborted")
+	errNotRead  = errors.New("the push was not read")
 )
 
 func unavailable(cause error, format string, args ...any) error {
@@ -50,6 +51,8 @@ func fault(ctx context.Context, p place, service string, err error) error {
 		return unavailable(err, "%s sends too slowly; the connection was closed", p.host)
 	case errors.Is(err, errNoAnswer) || errors.Is(cause, errNoAnswer):
 		return unavailable(err, "%s does not answer; the connection was closed", p.host)
+	case errors.Is(err, errNotRead) || errors.Is(cause, errNotRead):
+		return unavailable(err, "%s stopped reading the push; the connection was closed", p.host)
 	case errors.Is(cause, context.Canceled):
 		return fmt.Errorf("talking to %s: %w", p.host, context.Canceled)
 	case errors.Is(cause, context.DeadlineExceeded):

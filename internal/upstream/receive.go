@@ -31,7 +31,10 @@ type Push struct {
 	p    place
 	ssh  *sshSession     // nil over HTTP
 	read *pktline.Reader // over SSH: what follows the advertisement
-	body *pushBody       // set by Start and Send
+
+	mu      sync.Mutex
+	body    *pushBody // guarded by mu; set by begin
+	aborted bool      // guarded by mu
 
 	abort sync.Once
 }
@@ -78,6 +81,7 @@ func (d *Dialer) ReceivePack(ctx context.Context, t Target) (*Push, error) {
 type pushBody struct {
 	ctx    context.Context
 	cut    context.CancelCauseFunc
+	window time.Duration // for each piece
 	w      io.WriteCloser
 	pipe   *io.PipeWriter // over HTTP with Start
 	answer chan answer    // over HTTP, buffered
@@ -90,16 +94,41 @@ type answer struct {
 	err  error
 }
 
-func newPushBody(ctx context.Context) *pushBody {
-	b := &pushBody{answer: make(chan answer, 1)}
+// begin opens the body of the request, unless the push was aborted.
+func (p *Push) begin(ctx context.Context) (*pushBody, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.aborted {
+		return nil, unavailable(errAborted, "the push to %s was aborted", p.p.host)
+	}
+	b := &pushBody{answer: make(chan answer, 1), window: p.d.bounds.stallWindow}
 	b.ctx, b.cut = context.WithCancelCause(ctx)
-	return b
+	p.body = b
+	if p.ssh != nil {
+		// The SSH session comes under the request's context. How long a report
+		// may take is bounded as a whole: while the upstream unpacks it may be
+		// silent.
+		p.ssh.attach(b.ctx)
+		p.ssh.stdout.least = 0
+		b.w = p.ssh.stdin
+	}
+	return b, nil
 }
 
-// Write sends bytes on. Once the upstream has answered or the link is gone it
-// fails; Report then says what happened.
-func (b *pushBody) Write(p []byte) (int, error) {
-	n, err := b.w.Write(p)
+// writePiece is how much an upstream must take within the stall window.
+const writePiece = 32 << 10
+
+// Write sends bytes on. Once the upstream has answered, has stopped reading or
+// the link is gone it fails; Report then says what happened.
+func (b *pushBody) Write(p []byte) (n int, err error) {
+	for len(p) > 0 && err == nil {
+		piece := p[:min(len(p), writePiece)]
+		timer := time.AfterFunc(b.window, func() { b.cut(errNotRead) })
+		var m int
+		m, err = b.w.Write(piece)
+		timer.Stop()
+		n, p = n+m, p[len(piece):]
+	}
 	if err != nil {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -123,48 +152,38 @@ func (b *pushBody) Close() error {
 // A failing write is not yet the outcome: call Report, which knows what the
 // upstream answered, if it did.
 func (p *Push) Start(ctx context.Context) (io.WriteCloser, error) {
-	b := newPushBody(ctx)
-	p.body = b
-	if p.ssh != nil {
-		p.attach()
-		b.w = p.ssh.stdin
-		return b, nil
+	b, err := p.begin(ctx)
+	if err != nil || p.ssh != nil {
+		return b, err
 	}
 	r, w := io.Pipe()
 	b.w, b.pipe = w, w
-	p.post(r, -1)
+	p.post(b, r, -1)
 	return b, nil
 }
 
 // Send sends a complete request at once, over HTTP with a Content-Length.
 // It is meant for small pushes that were held back whole; call Report next.
 func (p *Push) Send(ctx context.Context, body []byte) error {
-	b := newPushBody(ctx)
-	p.body = b
+	b, err := p.begin(ctx)
+	if err != nil {
+		return err
+	}
 	if p.ssh == nil {
-		p.post(bytes.NewReader(body), int64(len(body)))
+		p.post(b, bytes.NewReader(body), int64(len(body)))
 		return nil
 	}
-	p.attach()
-	if _, err := p.ssh.stdin.Write(body); err != nil {
+	if _, err := b.Write(body); err != nil {
 		return fault(p.ssh.ctx, p.p, receivePack, err)
 	}
-	if err := p.ssh.stdin.Close(); err != nil {
+	if err := b.Close(); err != nil {
 		return fault(p.ssh.ctx, p.p, receivePack, err)
 	}
 	return nil
 }
 
-// attach puts the SSH session under the request's context. How long a report
-// may take is bounded as a whole: while the upstream unpacks it may be silent.
-func (p *Push) attach() {
-	p.ssh.attach(p.body.ctx)
-	p.ssh.stdout.least = 0
-}
-
-// post sends the request over HTTP; the answer arrives in p.body.answer.
-func (p *Push) post(body io.Reader, length int64) {
-	b := p.body
+// post sends the request over HTTP; the answer arrives in b.answer.
+func (p *Push) post(b *pushBody, body io.Reader, length int64) {
 	if b.pipe != nil {
 		// A transport that waits for the next piece of the body does not see
 		// the end of its context; a failing pipe wakes it.
@@ -205,7 +224,9 @@ func (p *Push) post(body io.Reader, length int64) {
 // refusal of the whole request. The caller checks that the report speaks of
 // its refs, each once.
 func (p *Push) Report(progress func([]byte)) (*pktline.Report, error) {
+	p.mu.Lock()
 	b := p.body
+	p.mu.Unlock()
 	if b == nil {
 		return nil, errors.New("report of a push that was not started")
 	}
@@ -282,6 +303,9 @@ func (d *Dialer) readReport(r io.Reader, progress func([]byte)) (*pktline.Report
 // After Report it does nothing.
 func (p *Push) Abort() {
 	p.abort.Do(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.aborted = true
 		if p.ssh != nil {
 			p.ssh.cut(errAborted)
 			p.ssh.conn.close()

@@ -309,3 +309,48 @@ func TestContextOfTheRequest(t *testing.T) {
 		})
 	}
 }
+
+// An upstream that stops reading in the middle of a push is cut off, and a
+// push that was aborted does not begin afterwards.
+func TestUpstreamStopsReading(t *testing.T) {
+	f := newFixture(t)
+	real := serveGitHTTP(t, f)
+	stuck := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			<-stuck
+			return
+		}
+		real.Config.Handler.ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	defer close(stuck)
+	d := testDialer(t)
+	d.bounds.stallWindow = 200 * time.Millisecond
+	p, err := d.ReceivePack(t.Context(), basicTarget(srv.URL+"/v1/repos/demo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := p.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	for err == nil && time.Since(start) < 10*time.Second {
+		_, err = body.Write(make([]byte, 1<<20))
+	}
+	if err == nil {
+		t.Error("Write goes on though nobody reads")
+	}
+	if _, err := p.Report(nil); !errors.Is(err, ferry.ErrUnavailable) || !strings.Contains(err.Error(), "stopped reading") {
+		t.Errorf("Report = %v, want that the upstream stopped reading", err)
+	}
+	p, err = d.ReceivePack(t.Context(), basicTarget(srv.URL+"/v1/repos/demo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Abort()
+	if _, err := p.Start(t.Context()); !errors.Is(err, ferry.ErrUnavailable) {
+		t.Errorf("Start after Abort = %v, want ferry.ErrUnavailable", err)
+	}
+}
