@@ -19,6 +19,9 @@ type gate struct {
 	users int // guarded by gates.mu; holders and waiters
 }
 
+// errBusy is the answer to who waited too long.
+var errBusy = &ferry.Message{Kind: ferry.ErrUnavailable, Text: "too many git operations are running; try again in a minute"}
+
 // enter waits for one of limit slots of key, at most wait.
 func (g *gates) enter(ctx context.Context, key any, limit int, wait time.Duration) (leave func(), err error) {
 	g.mu.Lock()
@@ -49,7 +52,7 @@ func (g *gates) enter(ctx context.Context, key any, limit int, wait time.Duratio
 		return nil, ctx.Err()
 	case <-timer.C:
 		left()
-		return nil, &ferry.Message{Kind: ferry.ErrUnavailable, Text: "too many git operations are running; try again in a minute"}
+		return nil, errBusy
 	}
 }
 

@@ -55,6 +55,9 @@ func (p *push) checkObjects(ctx context.Context) error {
 	if p.cmds.DeletesOnly() {
 		return nil
 	}
+	if err := p.checkShallow(ctx); err != nil {
+		return err
+	}
 	if err := p.readPack(ctx); err != nil {
 		return err
 	}
@@ -72,11 +75,29 @@ func (p *push) checkObjects(ctx context.Context) error {
 	return p.checkUnreferenced(ctx, inPack, reached)
 }
 
+// checkShallow makes sure that the boundaries of a shallow clone, which are
+// passed on, are commits that upstream has shown us.
+func (p *push) checkShallow(ctx context.Context) error {
+	kinds, err := p.s.Git.Kinds(ctx, p.q.Mirror(), "", p.cmds.Shallow)
+	if err != nil {
+		return err
+	}
+	for _, o := range p.cmds.Shallow {
+		if kinds[o] != "commit" {
+			return &ferry.Message{Kind: ferry.ErrInvalid, Text: fmt.Sprintf("the clone is shallow at %s, which the upstream does not have; run git fetch --unshallow, then push again", o.Short())}
+		}
+	}
+	return nil
+}
+
 // readPack scans the pack, indexes it in the quarantine and, once it is large,
 // lets it flow to upstream, all at the same time. The trailer goes to the
 // index only.
-func (p *push) readPack(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+func (p *push) readPack(client context.Context) error {
+	// Until the release a client that goes away takes the push along, also
+	// while upstream is slow to read.
+	defer context.AfterFunc(client, p.up.Abort)()
+	ctx, cancel := context.WithCancel(client)
 	defer cancel()
 	pr, pw := io.Pipe()
 	type outcome struct {
@@ -171,7 +192,7 @@ func (p *push) cut() {
 // writeHead writes the commands for upstream: the client's, with the
 // capabilities that upstream has, without push options.
 func (p *push) writeHead(w io.Writer) error {
-	caps := p.cmds.Capabilities.Intersect("report-status", "side-band-64k", "quiet", "atomic", "ofs-delta", "delete-refs", "object-format")
+	caps := p.cmds.Capabilities.Intersect("report-status", "side-band-64k", "quiet", "atomic", "ofs-delta", "delete-refs")
 	if !caps.Has("report-status") {
 		caps = append(caps, "report-status")
 	}
@@ -222,15 +243,14 @@ func (p *push) checkUnreferenced(ctx context.Context, inPack []ferry.OID, reache
 			return nil
 		}
 	}
-	kinds, err := p.s.Git.Kinds(ctx, p.q.Mirror(), p.q.Objects(), inPack)
-	if err != nil {
-		return err
-	}
 	var loose []ferry.OID
-	for _, o := range inPack {
-		if kinds[o] == "commit" && !reached[o] {
+	err := p.s.Git.EachKind(ctx, p.q.Mirror(), p.q.Objects(), inPack, func(o ferry.OID, kind string) {
+		if kind == "commit" && !reached[o] {
 			loose = append(loose, o)
 		}
+	})
+	if err != nil {
+		return err
 	}
 	if len(loose) == 0 {
 		return nil

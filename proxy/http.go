@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -17,8 +20,12 @@ import (
 	"gitferry/internal/pktline"
 )
 
-// stallTimeout is how long a git request may move no byte in either direction.
-const stallTimeout = 60 * time.Second
+// stallWindow is the time in which a git request must move stallBytes in the
+// direction that is its turn (security reference, HTTP-7).
+const (
+	stallWindow = 60 * time.Second
+	stallBytes  = 1 << 10
+)
 
 // ServeHTTP answers smart HTTP requests (gitprotocol-http). It is a plain
 // handler: nothing that buffers or times out may stand around it.
@@ -30,6 +37,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Cache-Control", "no-cache, max-age=0, must-revalidate")
 	h := &httpGit{s: s, w: w, r: r, path: path}
+	defer func() {
+		p := recover()
+		if p != nil && p != http.ErrAbortHandler {
+			s.Log.Error("panic in a git request", "path", path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			p = http.ErrAbortHandler
+		}
+		// A deadline of this answer must not meet the next one of the connection.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+		if p != nil {
+			panic(p)
+		}
+	}()
 	err := h.serve(rest)
 	if err == nil {
 		return
@@ -79,12 +98,18 @@ type httpGit struct {
 	path string
 	sent *lateWriter
 	own  *ownAccess // upstream let them in with credentials of their own
+	// allowed are the methods of the path.
+	allowed string
 }
 
 func (h *httpGit) answered() bool { return h.sent != nil && h.sent.started() }
 
 func (h *httpGit) serve(rest string) error {
 	s, r := h.s, h.r
+	h.allowed = http.MethodPost
+	if rest == "info/refs" {
+		h.allowed = "GET, HEAD"
+	}
 	subject, err := h.signIn(rest)
 	if err != nil {
 		return err
@@ -235,7 +260,7 @@ func (h *httpGit) uploadPack(subject ferry.Subject, body io.Reader) error {
 		return &statusError{http.StatusRequestEntityTooLarge, "the request is larger than 10 MiB"}
 	}
 	h.w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
-	h.sent = &lateWriter{w: h.w}
+	h.sent = &lateWriter{w: h.w, window: h.s.stallWindow()}
 	h.sent.open()
 	ctx := h.r.Context()
 	protocol := validProtocol(h.r.Header.Get("Git-Protocol"))
@@ -276,7 +301,7 @@ func (h *httpGit) receivePack(subject ferry.Subject, body io.Reader) error {
 		return err
 	}
 	h.w.Header().Set("Content-Type", "application/x-git-receive-pack-result")
-	h.sent = &lateWriter{w: h.w}
+	h.sent = &lateWriter{w: h.w, window: h.s.stallWindow()}
 	p := &push{s: h.s, repo: repo, subject: subject, address: h.r.RemoteAddr, own: h.own, in: in, out: h.sent, up: up, shown: shown}
 	err = p.receive(h.r.Context())
 	h.sent.open()
@@ -289,7 +314,7 @@ func (h *httpGit) body(service string) (io.Reader, error) {
 	if service == "git-receive-pack" {
 		limit = h.s.Limits.PackBytes + maxRequest
 	}
-	raw := &stallReader{r: h.r.Body, c: http.NewResponseController(h.w)}
+	raw := &stallReader{r: h.r.Body, c: http.NewResponseController(h.w), window: h.s.stallWindow()}
 	switch enc := h.r.Header.Get("Content-Encoding"); enc {
 	case "", "identity":
 		return io.LimitReader(raw, limit), nil
@@ -304,19 +329,38 @@ func (h *httpGit) body(service string) (io.Reader, error) {
 	}
 }
 
-// stallReader fails a read that brings nothing for stallTimeout.
+// stallWindow is stallWindow unless a test made it shorter.
+func (s *Server) stallWindow() time.Duration { return cmp.Or(s.Limits.stall, stallWindow) }
+
+// stallReader cuts off a client that drips: of the time spent waiting for it,
+// each window must bring stallBytes. Time in which nobody reads does not count.
 type stallReader struct {
-	r    io.Reader
-	c    *http.ResponseController
-	read int64
+	r      io.Reader
+	c      *http.ResponseController
+	window time.Duration
+	read   int64
+
+	got    int           // bytes of this window
+	waited time.Duration // of this window
 }
 
 func (s *stallReader) Read(p []byte) (int, error) {
-	_ = s.c.SetReadDeadline(time.Now().Add(stallTimeout))
+	start := time.Now()
+	_ = s.c.SetReadDeadline(start.Add(s.window - s.waited))
 	n, err := s.r.Read(p)
 	s.read += int64(n)
-	if err == io.EOF {
+	s.got += n
+	s.waited += time.Since(start)
+	switch {
+	case err != nil:
 		_ = s.c.SetReadDeadline(time.Time{})
+	case s.got >= stallBytes:
+		s.got, s.waited = 0, 0
+	case s.waited >= s.window:
+		err = os.ErrDeadlineExceeded
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("the client sends too slowly: %w", io.ErrUnexpectedEOF)
 	}
 	return n, err
 }
@@ -343,7 +387,8 @@ func (i *inflateReader) Read(p []byte) (int, error) {
 // through and flushes: over HTTP/1.1 an answer must not begin before the
 // request was read.
 type lateWriter struct {
-	w http.ResponseWriter
+	w      http.ResponseWriter
+	window time.Duration // for each write
 
 	mu     sync.Mutex
 	opened bool         // guarded by mu
@@ -359,7 +404,7 @@ func (l *lateWriter) Write(p []byte) (int, error) {
 	}
 	l.wrote = true
 	c := http.NewResponseController(l.w)
-	_ = c.SetWriteDeadline(time.Now().Add(stallTimeout))
+	_ = c.SetWriteDeadline(time.Now().Add(l.window))
 	n, err := l.w.Write(p)
 	if err == nil {
 		_ = c.Flush()
@@ -415,6 +460,11 @@ func (h *httpGit) fail(err error) {
 		status, text = http.StatusBadRequest, err.Error()
 	case errors.Is(err, context.Canceled):
 		return
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		status, text = http.StatusBadRequest, "the request ended early"
+	}
+	if errors.Is(err, errBusy) {
+		status = http.StatusTooManyRequests
 	}
 	if status == http.StatusInternalServerError {
 		h.s.Log.Error("git request failed", "path", h.path, "err", err)
@@ -423,7 +473,10 @@ func (h *httpGit) fail(err error) {
 	if status == http.StatusUnauthorized {
 		header.Set("WWW-Authenticate", `Basic realm="gitferry", charset="UTF-8"`)
 	}
-	if status == http.StatusServiceUnavailable {
+	if status == http.StatusMethodNotAllowed {
+		header.Set("Allow", h.allowed)
+	}
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		header.Set("Retry-After", "10")
 	}
 	header.Set("Content-Type", "text/plain; charset=utf-8")

@@ -82,6 +82,8 @@ type Limits struct {
 	UserOperations   int           // running git operations of one user
 	RepoOperations   int           // running git children of one repository
 	QueueWait        time.Duration // how long a further one waits
+	FreeDisk         int64         // bytes of free space below which pushes are refused
+	stall            time.Duration // stallWindow but in tests
 }
 
 // NewLimits returns the defaults (security reference, part 19).
@@ -91,7 +93,7 @@ func NewLimits() Limits {
 		StoreBelow: 1 << 20, Stream: true, MaxHold: 15 * time.Second,
 		PackBytes: 2 << 30, PackObjects: 5_000_000,
 		Commands: 4000, Commits: 50_000, JudgeTimeout: 20 * time.Second,
-		UserOperations: 8, RepoOperations: 8, QueueWait: time.Minute,
+		UserOperations: 8, RepoOperations: 8, QueueWait: time.Minute, FreeDisk: 1 << 30,
 	}
 }
 

@@ -44,6 +44,10 @@ func (s *Server) openPush(ctx context.Context, repo ferry.Repository, own *ownAc
 	if repo.State == ferry.RepositoryMissing {
 		return nil, nil, &ferry.Message{Kind: ferry.ErrUnavailable, Text: repo.Path() + " is gone at its upstream; it can be read here, not pushed to"}
 	}
+	if free, err := git.FreeSpace(s.Mirror.Root); err == nil && free < s.Limits.FreeDisk {
+		s.Log.Error("pushes are refused: the disk is almost full", "free", free, "floor", s.Limits.FreeDisk)
+		return nil, nil, &ferry.Message{Kind: ferry.ErrUnavailable, Text: "gitferry's disk is almost full, so it takes no pushes now; reads go on; ask an administrator"}
+	}
 	target, err := s.Target(ctx, repo)
 	if own != nil {
 		target, err = own.target, nil
@@ -175,11 +179,11 @@ func (p *push) checkCommands() error {
 		name, _, _ := strings.Cut(c, "=")
 		known := p.shown.Capabilities.Has(name)
 		if _, ok := p.shown.Capabilities.Value(name); !known && !ok && name != "agent" && name != "session-id" && name != "object-format" {
-			return fmt.Errorf("the client uses the capability %s, which was not offered", name)
+			return fmt.Errorf("the client uses the capability %.40q, which was not offered", name)
 		}
 	}
 	if v, ok := p.cmds.Capabilities.Value("object-format"); ok && v != "sha1" {
-		return fmt.Errorf("object format %s is not supported", v)
+		return fmt.Errorf("object format %.40q is not supported", v)
 	}
 	for _, o := range p.cmds.PushOptions {
 		if !slices.Contains(pushOptions, o) {

@@ -73,7 +73,9 @@ func (p *push) carry(client context.Context) (keep bool, err error) {
 	}
 	if err != nil {
 		p.s.Log.Warn("outcome of a push was lost, reading upstream's refs back", "repo", p.repo.Path(), "push", id, "err", err)
+		said := err
 		results, err = p.s.settle(ctx, p.repo, row, settleFor)
+		explain(results, said)
 	}
 	if err != nil {
 		return true, p.unknown(row, err)
@@ -111,6 +113,20 @@ func (p *push) carry(client context.Context) (keep bool, err error) {
 	case <-time.After(indexWait):
 	}
 	return false, p.tell(results, nil)
+}
+
+// explain gives refs that were not taken the reason that upstream gave in
+// place of a report, such as that the credentials may not push.
+func explain(results []store.PushResult, said error) {
+	var m *ferry.Message
+	if errors.Is(said, ferry.ErrUnavailable) || !errors.As(said, &m) {
+		return
+	}
+	for i := range results {
+		if results[i].Outcome == store.OutcomeRejected {
+			results[i].Reason = "upstream: " + pktline.SanitizeTerminal(m.Text)
+		}
+	}
 }
 
 // row is what the books are told of the push.
@@ -179,6 +195,15 @@ func (p *push) stillAllowed(ctx context.Context) error {
 // errNotSent says that upstream cannot have acted: no end was sent.
 var errNotSent = &ferry.Message{Kind: ferry.ErrUnavailable, Text: "the connection to the upstream was lost before the push was complete; nothing was pushed, push again"}
 
+// notSent is errNotSent with upstream's own word on it, if it was one.
+func notSent(why error) error {
+	var m *ferry.Message
+	if errors.Is(why, ferry.ErrUnavailable) || !errors.As(why, &m) {
+		return errNotSent
+	}
+	return &ferry.Message{Kind: m.Kind, Cause: errNotSent, Text: "upstream: " + m.Text}
+}
+
 // send lets the held end go, or all of a push that was held whole, and waits
 // for upstream's report.
 func (p *push) send(ctx context.Context) (*pktline.Report, error) {
@@ -191,17 +216,20 @@ func (p *push) send(ctx context.Context) (*pktline.Report, error) {
 	case p.spilled:
 		var err error
 		if body, err = p.up.Start(ctx); err != nil {
-			return nil, errNotSent
+			return nil, notSent(err)
 		}
 		if err := p.resend(body); err != nil {
-			p.up.Abort()
 			p.s.Log.Warn("sending a stored push", "repo", p.repo.Path(), "err", err)
-			return nil, errNotSent
+			if _, why := p.up.Report(nil); why != nil { // upstream's own word, if it had one
+				err = why
+			}
+			p.up.Abort()
+			return nil, notSent(err)
 		}
 	default:
 		var b bytes.Buffer
 		if err := p.writeHead(&b); err != nil {
-			return nil, errNotSent
+			return nil, notSent(err)
 		}
 		if p.q != nil {
 			b.Write(p.held.Bytes())

@@ -35,7 +35,8 @@ type world struct {
 	repo  ferry.Repository
 	up    *codecommit.Server
 	upURL string // of the stand-in
-	url   string // of the HTTP door
+	front string // URL of the HTTP door
+	url   string // the repository there, with alice's token
 	door  *testDoor
 	user  ferry.User
 	token string
@@ -121,6 +122,7 @@ func newWorld(t *testing.T, change func(*world)) *world {
 	}
 	front := httptest.NewServer(w.Server)
 	t.Cleanup(front.Close)
+	w.front = front.URL
 	w.url = strings.Replace(front.URL, "://", "://alice:"+w.token+"@", 1) + "/us-east-1/demo"
 	w.door = startDoor(t, func(d *SSHDoor) {
 		d.Authenticate = func(ctx context.Context, key ssh.PublicKey, address string) (ferry.Subject, error) {
@@ -222,10 +224,7 @@ func (w *world) eventually(what string, ok func() (bool, string)) {
 // post sends a request body to git-receive-pack and returns status and answer.
 func (w *world) post(body io.Reader, change func(*http.Request)) (int, string) {
 	w.t.Helper()
-	base, _, _ := strings.Cut(w.url, "@")
-	_, rest, _ := strings.Cut(w.url, "@")
-	scheme, _, _ := strings.Cut(base, "://")
-	req, err := http.NewRequest(http.MethodPost, scheme+"://"+rest+"/git-receive-pack", body)
+	req, err := http.NewRequest(http.MethodPost, w.front+"/us-east-1/demo/git-receive-pack", body)
 	w.must(err)
 	req.SetBasicAuth("alice", w.token)
 	req.Header.Set("Content-Type", "application/x-git-receive-pack-request")

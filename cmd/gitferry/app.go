@@ -168,6 +168,7 @@ func limits(cfg *config.Config) proxy.Limits {
 	l.PackObjects = cfg.Gate.Limits.Objects
 	l.Commands = int(cfg.Gate.Limits.Commands)
 	l.Commits = int(cfg.Gate.Limits.Commits)
+	l.FreeDisk = int64(cfg.Gate.Limits.FreeDisk)
 	return l
 }
 

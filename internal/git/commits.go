@@ -3,6 +3,7 @@ package git
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -209,30 +210,62 @@ func (r *Runner) Exists(ctx context.Context, dir string, oids []ferry.OID) (map[
 // is there; missing ones have no entry. objects is a quarantine or empty.
 func (r *Runner) Kinds(ctx context.Context, dir, objects string, oids []ferry.OID) (map[ferry.OID]string, error) {
 	kinds := make(map[ferry.OID]string, len(oids))
+	err := r.EachKind(ctx, dir, objects, oids, func(o ferry.OID, kind string) { kinds[o] = kind })
+	return kinds, err
+}
+
+// EachKind is Kinds for any number of objects: it calls yield for each object
+// that is there, in order, and keeps none of it.
+func (r *Runner) EachKind(ctx context.Context, dir, objects string, oids []ferry.OID, yield func(o ferry.OID, kind string)) error {
 	if len(oids) == 0 {
-		return kinds, nil
+		return nil
 	}
-	var in bytes.Buffer
-	for _, o := range oids {
-		fmt.Fprintln(&in, o)
-	}
-	out, err := r.Output(ctx, Command{Dir: dir, Objects: objects, Stdin: &in,
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	names, feed := io.Pipe()
+	go func() { // ends with the names, or when names is closed below
+		w := bufio.NewWriterSize(feed, 64<<10)
+		for _, o := range oids {
+			if _, err := fmt.Fprintln(w, o); err != nil {
+				return
+			}
+		}
+		feed.CloseWithError(w.Flush())
+	}()
+	defer names.CloseWithError(io.ErrClosedPipe)
+	out, lines := io.Pipe()
+	parsed := make(chan error, 1)
+	go func() {
+		err := parseKinds(out, yield)
+		out.CloseWithError(cmp.Or(err, io.ErrClosedPipe))
+		parsed <- err
+	}()
+	err := r.Run(ctx, Command{Dir: dir, Objects: objects, Stdin: names, Stdout: lines,
 		Args: []string{"cat-file", "--batch-check=%(objectname) %(objecttype)", "--buffer"}})
-	if err != nil {
-		return nil, fmt.Errorf("looking for objects: %w", err)
+	lines.CloseWithError(cmp.Or(err, io.EOF))
+	if parseErr := <-parsed; err == nil {
+		err = parseErr
 	}
-	for line := range strings.Lines(string(out)) {
-		name, kind, _ := strings.Cut(strings.TrimSpace(line), " ")
+	if err != nil {
+		return fmt.Errorf("looking for objects: %w", err)
+	}
+	return nil
+}
+
+func parseKinds(out io.Reader, yield func(o ferry.OID, kind string)) error {
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		name, kind, _ := strings.Cut(lines.Text(), " ")
 		if kind == "missing" || kind == "" {
 			continue
 		}
 		o, err := ferry.ParseOID(name)
 		if err != nil {
-			return nil, fmt.Errorf("looking for objects: %w", err)
+			return err
 		}
-		kinds[o] = kind
+		yield(o, kind)
 	}
-	return kinds, nil
+	return lines.Err()
 }
 
 // IsAncestor reports whether a is b or reachable from it.

@@ -102,6 +102,16 @@ func syncFileSystem(dir string) error {
 	return nil
 }
 
+// FreeSpace returns the bytes that may still be written to the file system
+// of dir.
+func FreeSpace(dir string) (int64, error) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return 0, fmt.Errorf("asking for free space: %w", err)
+	}
+	return int64(fs.Bavail) * fs.Bsize, nil
+}
+
 // SetHEAD points HEAD at a branch, which need not exist yet.
 func (r *Runner) SetHEAD(ctx context.Context, dir string, branch ferry.RefName) error {
 	if err := r.Run(ctx, Command{Dir: dir, Args: []string{"symbolic-ref", "HEAD", string(branch)}}); err != nil {
