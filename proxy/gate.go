@@ -75,8 +75,8 @@ func (p *push) checkObjects(ctx context.Context) error {
 	return p.checkUnreferenced(ctx, inPack, reached)
 }
 
-// checkShallow makes sure that the boundaries of a shallow clone, which are
-// passed on, are commits that upstream has shown us.
+// checkShallow makes sure that the boundaries of a shallow clone are commits
+// that upstream has shown us.
 func (p *push) checkShallow(ctx context.Context) error {
 	kinds, err := p.s.Git.Kinds(ctx, p.q.Mirror(), "", p.cmds.Shallow)
 	if err != nil {
@@ -190,7 +190,9 @@ func (p *push) cut() {
 }
 
 // writeHead writes the commands for upstream: the client's, with the
-// capabilities that upstream has, without push options.
+// capabilities that upstream has, without push options, and without the
+// boundaries of a shallow clone: the mirror has what lies behind them, and so
+// has upstream, to which a push from here is like one of a whole clone.
 func (p *push) writeHead(w io.Writer) error {
 	caps := p.cmds.Capabilities.Intersect("report-status", "side-band-64k", "quiet", "atomic", "ofs-delta", "delete-refs")
 	if !caps.Has("report-status") {
@@ -199,7 +201,7 @@ func (p *push) writeHead(w io.Writer) error {
 	if p.shown.Capabilities.Has("side-band-64k") && !caps.Has("side-band-64k") {
 		caps = append(caps, "side-band-64k")
 	}
-	return pktline.WriteCommands(pktline.NewWriter(w), &pktline.Commands{Updates: p.cmds.Updates, Capabilities: caps, Shallow: p.cmds.Shallow})
+	return pktline.WriteCommands(pktline.NewWriter(w), &pktline.Commands{Updates: p.cmds.Updates, Capabilities: caps})
 }
 
 // listCommits walks from the new tips to what upstream has, which also checks

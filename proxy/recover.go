@@ -170,6 +170,7 @@ func (s *Server) finishHeld(ctx context.Context, repo ferry.Repository, left sto
 			return err
 		}
 		row.Results = results
+		s.audit(ctx, repo, row)
 	}
 	if err := s.apply(ctx, repo, row, q); err != nil {
 		if try < applyTries {

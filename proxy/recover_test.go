@@ -164,3 +164,35 @@ func TestRenew(t *testing.T) {
 		t.Errorf("Check of a renewed subject without the scope = %v, want denied", err)
 	}
 }
+
+// What became of every push is in the audit, with who pushed what from where.
+func TestPushAudit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	work := w.work()
+	oid := work.Commit("one", "file", "1")
+	work.Run("push", w.sshURL(), "HEAD:refs/heads/main")
+	work.Fails("push", w.url, "HEAD:refs/notes/x")
+	w.settled()
+	var rows []store.AuditEvent
+	w.eventually("two rows", func() (bool, string) {
+		var err error
+		rows, err = w.Store.AuditEvents(t.Context(), store.AuditFilter{Action: "push"})
+		w.must(err)
+		return len(rows) == 2, ""
+	})
+	refused, done := rows[0], rows[1]
+	if done.Result == "refused" {
+		refused, done = done, refused
+	}
+	if done.Result != "ok" || done.Actor != "alice" || !strings.HasPrefix(done.Credential, "SHA256:") || done.Address == "" ||
+		!strings.Contains(done.Detail, "ok "+ferry.OID{}.String()+" "+oid.String()+" refs/heads/main") {
+		t.Errorf("of the accepted push: %+v", done)
+	}
+	if refused.Result != "refused" || !strings.HasPrefix(refused.Credential, "token ") || !strings.Contains(refused.Reason, "only branches and tags") {
+		t.Errorf("of the refused push: %+v", refused)
+	}
+	if _, err := w.Store.VerifyAudit(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

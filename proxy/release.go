@@ -107,6 +107,7 @@ func (p *push) carry(client context.Context) (keep bool, err error) {
 			p.s.settleLater(p.repo, row)
 		}
 		booked <- err
+		p.s.audit(ctx, p.repo, row)
 	}()
 	select {
 	case <-booked:
@@ -118,13 +119,20 @@ func (p *push) carry(client context.Context) (keep bool, err error) {
 // explain gives refs that were not taken the reason that upstream gave in
 // place of a report, such as that the credentials may not push.
 func explain(results []store.PushResult, said error) {
+	var remote *pktline.RemoteError
 	var m *ferry.Message
-	if errors.Is(said, ferry.ErrUnavailable) || !errors.As(said, &m) {
+	why := ""
+	switch {
+	case errors.As(said, &remote):
+		why = remote.Text
+	case !errors.Is(said, ferry.ErrUnavailable) && errors.As(said, &m):
+		why = pktline.SanitizeTerminal(m.Text)
+	default:
 		return
 	}
 	for i := range results {
 		if results[i].Outcome == store.OutcomeRejected {
-			results[i].Reason = "upstream: " + pktline.SanitizeTerminal(m.Text)
+			results[i].Reason = "upstream: " + why
 		}
 	}
 }
@@ -149,6 +157,7 @@ func (p *push) record(ctx context.Context, reason string) {
 	if _, err := p.s.Store.RecordRefusedPush(context.WithoutCancel(ctx), r); err != nil {
 		p.s.Log.Error("recording a refused push", "repo", p.repo.Path(), "err", err)
 	}
+	p.s.audit(context.WithoutCancel(ctx), p.repo, r)
 	p.s.Log.Info("push refused", "repo", p.repo.Path(), "user", p.subject.User.Name, "reason", reason)
 }
 
