@@ -196,3 +196,36 @@ func TestPushAudit(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The upstream takes one ref and refuses another: what only the refused one
+// reaches cannot be read from us, and the push comes to its end at once.
+func TestPartlyTaken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	req, err := http.NewRequest("PUT", w.upURL+"/_sandbox/deny", strings.NewReader(`["codecommit:GitPush@refs/heads/locked"]`))
+	w.must(err)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	w.must(err)
+	if resp.Body.Close(); resp.StatusCode >= 300 {
+		t.Fatal(resp.Status)
+	}
+	work := w.work()
+	base := work.Commit("base", "file", "1")
+	work.Run("push", w.url, "HEAD:refs/heads/main")
+	open := work.Commit("open", "file", "2")
+	work.Run("checkout", "-q", "--detach", base.String())
+	locked := work.Commit("locked", "file", "3")
+	out := work.Fails("push", w.url, open.String()+":refs/heads/open", locked.String()+":refs/heads/locked")
+	if !strings.Contains(out, "upstream: ") || !strings.Contains(out, "permission") {
+		t.Errorf("the push said\n%s", out)
+	}
+	refs, err := w.Mirror.Refs(t.Context(), w.repo)
+	w.must(err)
+	kinds, err := w.Git.Kinds(t.Context(), w.Mirror.Path(w.repo.ID), "", []ferry.OID{open, locked})
+	w.must(err)
+	if refs["refs/heads/open"] != open || len(refs) != 2 || kinds[open] != "commit" || kinds[locked] != "" {
+		t.Errorf("the mirror has refs %v and objects %v", refs, kinds)
+	}
+	w.settled()
+}

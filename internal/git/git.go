@@ -109,7 +109,8 @@ type Command struct {
 	Env []string
 	// Background lowers the priority, for upkeep and first copies.
 	Background bool
-	// MaxFile bounds the size of any file written, in bytes; 0: no bound.
+	// MaxFile bounds the size of any file written, in bytes, and marks a
+	// command that reads what a client sent; 0: no bound.
 	MaxFile int64
 }
 

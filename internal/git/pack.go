@@ -28,6 +28,9 @@ func (r *Runner) IndexPack(ctx context.Context, dir, objects string, in io.Reade
 	out, err := r.Output(ctx, Command{Dir: dir, Objects: objects, Stdin: in, Args: args, MaxFile: maxBytes + maxBytes/10})
 	if err != nil {
 		if e, ok := err.(*ExitError); ok {
+			if strings.Contains(e.Stderr, "No space left on device") {
+				return "", &ferry.Message{Kind: ferry.ErrUnavailable, Cause: e, Text: "gitferry's disk is full, so it takes no pushes now; reads go on; ask an administrator"}
+			}
 			return "", &ferry.Message{Kind: ferry.ErrInvalid, Cause: e, Text: "the pack is not acceptable: " + lastLine(e)}
 		}
 		return "", err
@@ -117,13 +120,19 @@ func (r *Runner) Repack(ctx context.Context, dir, objects string, tips []ferry.O
 	for _, o := range tips {
 		fmt.Fprintln(&in, o)
 	}
-	in.WriteString("--not\n--all\n")
+	refs, err := r.Refs(ctx, dir)
+	if err != nil {
+		return fmt.Errorf("repacking: %w", err)
+	}
+	for _, ref := range refs { // pack-objects does not read --all
+		fmt.Fprintf(&in, "^%s\n", ref.OID)
+	}
 	only := objects + ".accepted"
 	if err := os.MkdirAll(filepath.Join(only, "pack"), 0o700); err != nil {
 		return fmt.Errorf("repacking: %w", err)
 	}
 	defer os.RemoveAll(only)
-	err := r.Run(ctx, Command{Dir: dir, Objects: objects, Stdin: &in,
+	err = r.Run(ctx, Command{Dir: dir, Objects: objects, Stdin: &in,
 		Args: []string{"pack-objects", "--revs", "--quiet", "--delta-base-offset", "--end-of-options", filepath.Join(only, "pack", "pack")}})
 	if err != nil {
 		return fmt.Errorf("repacking what was accepted: %w", err)

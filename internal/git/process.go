@@ -17,12 +17,15 @@ import (
 
 // Limits of one child (security reference, GIT-3).
 const (
-	childAddressSpace = 4 << 30 // bytes
-	childFiles        = 1024    // open files
-	childCPU          = 3600    // seconds
-	maxStderr         = 64 << 10
-	killDelay         = 5 * time.Second // between TERM and KILL
+	childAddressSpace  = 4 << 30 // bytes; a repack of a large repository needs more than a push may
+	pushedAddressSpace = 2 << 30 // bytes, for what reads a client's pack
+	childFiles         = 1024    // open files
+	childCPU           = 3600    // seconds
+	maxStderr          = 64 << 10
 )
+
+// killDelay is the time between TERM and KILL; a variable for tests only.
+var killDelay = 5 * time.Second
 
 // A Process is a running git.
 type Process struct {
@@ -30,6 +33,7 @@ type Process struct {
 	sub    string
 	stderr *tail
 	stop   func() bool
+	ended  chan struct{} // closed when git itself ended: its process id may go to another then
 	ctx    context.Context
 }
 
@@ -45,7 +49,7 @@ func (r *Runner) Start(ctx context.Context, c Command) (*Process, error) {
 	cmd.Stdin = c.Stdin
 	cmd.Stdout = c.Stdout
 	cmd.WaitDelay = 10 * time.Second
-	p := &Process{cmd: cmd, sub: c.Args[0], ctx: ctx, stderr: &tail{max: maxStderr}}
+	p := &Process{cmd: cmd, sub: c.Args[0], ctx: ctx, stderr: &tail{max: maxStderr}, ended: make(chan struct{})}
 	if c.Stderr != nil {
 		cmd.Stderr = c.Stderr
 	} else {
@@ -66,12 +70,13 @@ func (r *Runner) Start(ctx context.Context, c Command) (*Process, error) {
 	}
 	pid := cmd.Process.Pid
 	limit(pid, c)
-	var once sync.Once
 	p.stop = context.AfterFunc(ctx, func() {
-		once.Do(func() {
-			_ = syscall.Kill(-pid, syscall.SIGTERM)
-			time.AfterFunc(killDelay, func() { _ = syscall.Kill(-pid, syscall.SIGKILL) })
-		})
+		_ = syscall.Kill(-pid, syscall.SIGTERM)
+		select {
+		case <-p.ended: // what is left of the group ends at once
+		case <-time.After(killDelay):
+		}
+		_ = syscall.Kill(-pid, syscall.SIGKILL)
 	})
 	if r.Log != nil {
 		r.Log.Debug("git started", "args", c.Args, "dir", c.Dir, "pid", pid)
@@ -83,9 +88,10 @@ func (r *Runner) Start(ctx context.Context, c Command) (*Process, error) {
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Wait waits for git to end. A failure of git is an *ExitError; if the
-// context ended, its error is returned in front.
+// context ended, its error is returned instead.
 func (p *Process) Wait() error {
 	err := p.cmd.Wait()
+	close(p.ended)
 	p.stop()
 	if err == nil {
 		return nil
@@ -111,11 +117,13 @@ func limit(pid int, c Command) {
 		_ = unix.Prlimit(pid, resource, &unix.Rlimit{Cur: v, Max: v}, nil)
 	}
 	set(unix.RLIMIT_CORE, 0)
-	set(unix.RLIMIT_AS, childAddressSpace)
 	set(unix.RLIMIT_NOFILE, childFiles)
 	set(unix.RLIMIT_CPU, childCPU)
 	if c.MaxFile > 0 {
 		set(unix.RLIMIT_FSIZE, uint64(c.MaxFile))
+		set(unix.RLIMIT_AS, pushedAddressSpace)
+	} else {
+		set(unix.RLIMIT_AS, childAddressSpace)
 	}
 	if c.Background {
 		_ = unix.Setpriority(unix.PRIO_PROCESS, pid, 5)
