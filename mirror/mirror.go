@@ -46,9 +46,13 @@ type Dir struct {
 	Now   func() time.Time // nil: time.Now
 	// LookTimeout bounds one look at upstream's refs; 0: 30 s.
 	LookTimeout time.Duration
+	// CacheBytes bounds the answers to fetches that are kept on disk, below
+	// Root, to be given again; 0: none are kept.
+	CacheBytes int64
 
 	mu     sync.Mutex
 	states map[ferry.RepositoryID]*state // guarded by mu
+	cache  *cache                        // guarded by mu; made at the first use
 }
 
 // state is what is known of one mirror.
@@ -74,6 +78,10 @@ type state struct {
 	pushedAt map[ferry.RefName]uint64  // guarded by mu; epoch of the last push of a ref
 	copying  *copyCall                 // guarded by mu
 	packs    int                       // guarded by mu; packs added since the last upkeep
+
+	sums       refSums // guarded by mu
+	grown      uint64  // guarded by mu; counts packs added
+	generation uint64  // guarded by mu; counts removals of objects
 }
 
 func (d *Dir) now() time.Time {
@@ -171,14 +179,20 @@ func (d *Dir) View(ctx context.Context, repo ferry.Repository) (View, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sorted == nil {
-		refs := s.refs
-		if !s.copied {
-			refs = s.ahead
-		}
-		s.sorted = sortRefs(refs, s.head)
-	}
+	s.sort()
 	return View{Refs: s.sorted, Head: s.head, Copied: s.copied, LookedAt: s.lookedAt, Failure: s.failure}, nil
+}
+
+// sort puts the refs in order, if they changed. The caller holds s.mu.
+func (s *state) sort() {
+	if s.sorted != nil {
+		return
+	}
+	refs := s.refs
+	if !s.copied {
+		refs = s.ahead
+	}
+	s.sorted = sortRefs(refs, s.head)
 }
 
 func sortRefs(refs map[ferry.RefName]git.Ref, head ferry.RefName) []pktline.Ref {
@@ -218,6 +232,7 @@ func (d *Dir) Remove(id ferry.RepositoryID) error {
 	d.mu.Lock()
 	delete(d.states, id)
 	d.mu.Unlock()
+	defer d.answers().drop(id)
 	if err := os.RemoveAll(d.path(id)); err != nil {
 		return fmt.Errorf("removing a mirror: %w", err)
 	}

@@ -2,15 +2,11 @@ package mirror
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"gitferry/internal/ferry"
-	"gitferry/internal/git"
 )
 
 // quarantines is the directory inside a mirror that holds quarantines.
@@ -128,44 +124,4 @@ func firstBranch(accepted []ferry.RefUpdate) ferry.RefName {
 		}
 	}
 	return first
-}
-
-// An UploadPack is one run of git upload-pack on a mirror.
-type UploadPack struct {
-	Stateless bool   // one request on Stdin, one answer on Stdout
-	Protocol  string // validated GIT_PROTOCOL, or ""
-	Stdin     io.Reader
-	Stdout    io.Writer
-}
-
-// UploadPack serves objects of repo. It fails with *git.ExitError if the
-// client broke the protocol or went away.
-func (d *Dir) UploadPack(ctx context.Context, repo ferry.Repository, u UploadPack) error {
-	s, err := d.state(ctx, repo)
-	if err != nil {
-		return err
-	}
-	args := []string{"upload-pack", "--strict", "--timeout=600"}
-	if u.Stateless {
-		args = append(args, "--stateless-rpc")
-	}
-	args = append(args, s.path)
-	err = d.Git.Run(ctx, git.Command{Dir: s.path, Args: args, Stdin: u.Stdin, Stdout: u.Stdout, Protocol: u.Protocol,
-		Config: UploadPackConfig(u.Protocol)})
-	var exit *git.ExitError
-	if errors.As(err, &exit) && strings.Contains(exit.Stderr, "hung up unexpectedly") {
-		return fmt.Errorf("serving %s: the client hung up: %w", repo.Path(), io.ErrUnexpectedEOF)
-	}
-	return err
-}
-
-// UploadPackConfig returns the settings of upload-pack that depend on the
-// protocol. Filters are offered in protocol 2 only: before that, a partial
-// clone asks for its missing blobs in a way that is not allowed here, so the
-// client is better off with a whole clone.
-func UploadPackConfig(protocol string) [][2]string {
-	if protocol == "version=2" {
-		return nil
-	}
-	return [][2]string{{"uploadpack.allowFilter", "false"}}
 }

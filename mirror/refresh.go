@@ -305,6 +305,7 @@ func (d *Dir) keep(s *state, q *Quarantine) error {
 	}
 	s.mu.Lock()
 	s.packs++
+	s.grown++
 	s.mu.Unlock()
 	return nil
 }

@@ -50,6 +50,9 @@ func (d *Dir) Purge(ctx context.Context, repo ferry.Repository) error {
 	if err := d.dropHidden(ctx, s); err != nil {
 		return fmt.Errorf("purging %s: %w", repo.Path(), err)
 	}
+	// Who asks while objects go, or after, is not given what was made before.
+	d.dropAnswers(s)
+	defer d.dropAnswers(s)
 	return d.maintain(ctx, repo, s,
 		[]string{"repack", "-a", "-d", "--quiet", "--write-bitmap-index"},
 		[]string{"prune", "--expire=now"},

@@ -378,12 +378,8 @@ func (s *Server) serveFetch(ctx context.Context, repo ferry.Repository, protocol
 	} else if note := staleNote(view, s.now()); note != "" && !out.told {
 		_ = out.note(note, false)
 	}
-	release, err := s.admit(ctx, repo)
-	if err != nil {
-		return err
-	}
-	defer release()
-	return s.Mirror.UploadPack(ctx, repo, mirror.UploadPack{Stateless: true, Protocol: protocol, Stdin: bytes.NewReader(raw), Stdout: out})
+	return s.Mirror.UploadPack(ctx, repo, mirror.UploadPack{Stateless: true, Protocol: protocol, Stdin: bytes.NewReader(raw), Stdout: out,
+		Admit: func(ctx context.Context) (func(), error) { return s.admit(ctx, repo) }})
 }
 
 // fetchOpener returns the packet that opens the pack in an answer to a fetch
