@@ -90,11 +90,11 @@ func TestOutcomeUnknown(t *testing.T) {
 		}
 	}
 	w.eventually("the push is resolved", resolved(store.PushResolved))
-	refs, err := w.Mirror.Refs(t.Context(), w.repo)
-	w.must(err)
-	if refs["refs/heads/main"] != oid {
-		t.Errorf("the mirror has %s, want %s", refs["refs/heads/main"], oid)
-	}
+	w.eventually("the mirror follows", func() (bool, string) {
+		refs, err := w.Mirror.Refs(t.Context(), w.repo)
+		w.must(err)
+		return refs["refs/heads/main"] == oid, refs["refs/heads/main"].String()
+	})
 	work.Commit("two", "file", "2")
 	work.Run("push", w.upstreamURL(), "HEAD:refs/heads/main") // behind our back
 	w.mu.Lock()
