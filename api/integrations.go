@@ -165,7 +165,13 @@ func (s *Server) changeIntegration(c *call, in integrationPatch) (Integration, e
 		merged := MergeCredentials(have, given)
 		secrets = &merged
 	}
-	return IntegrationOf(i), s.Store.UpdateIntegration(c.ctx, i, secrets)
+	if err := s.Store.UpdateIntegration(c.ctx, i, secrets); err != nil {
+		return Integration{}, err
+	}
+	// What these credentials may do is not known yet.
+	_, err = s.Store.Enqueue(c.ctx, store.Job{Integration: i.ID, Op: store.OpIntegration, Source: "manual", Priority: 24})
+	s.Index.Ring()
+	return IntegrationOf(i), err
 }
 
 // moved reports whether an end point leads to another host, scheme or port.

@@ -24,6 +24,7 @@ import (
 	"gitferry/internal/policy"
 	"gitferry/internal/smartcommit"
 	"gitferry/internal/store"
+	"gitferry/internal/triggers"
 	"gitferry/internal/upstream"
 	"gitferry/mirror"
 )
@@ -65,7 +66,8 @@ func newWorld(t *testing.T) *world {
 	sites := &outbox.Sites{Store: w.store}
 	options := func(context.Context) (smartcommit.Options, error) { return smartcommit.Options{}, nil }
 	w.server = New(Config{Store: w.store, Mirror: m, Git: g, Dialer: dialer, Discovery: d, Index: &index.Index{Store: w.store},
-		Outbox: &outbox.Outbox{Store: w.store, Sites: sites}, Issues: &issues.Lookup{Store: w.store, Sites: sites},
+		Triggers: &triggers.Triggers{Store: w.store, Client: d.Client, PublicURL: "http://ferry.example", Log: log},
+		Outbox:   &outbox.Outbox{Store: w.store, Sites: sites}, Issues: &issues.Lookup{Store: w.store, Sites: sites},
 		PublicURL: "http://ferry.example", Version: "test", TrustClearText: func(string) bool { return true }, ParseOptions: options,
 		Policy: func(ctx context.Context) (policy.Rules, error) {
 			r := policy.DefaultRules()

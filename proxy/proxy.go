@@ -42,6 +42,9 @@ type Server struct {
 	// out and which of them Jira would refuse now, within a bound of its own.
 	// It runs beside the exchange with upstream. Nil: nothing is said.
 	Forecast func(context.Context, ferry.User, policy.Verdict) (actsAs string, fails func(smartcommit.Action) string)
+	// Opened is told whether upstream let the integration's credentials begin a
+	// push. It may be nil.
+	Opened func(ctx context.Context, repo ferry.Repository, err error)
 	// Index brings the books up to date with the mirror's refs, in one
 	// transaction with the deliveries that follow from it.
 	Index func(context.Context, ferry.Repository) error

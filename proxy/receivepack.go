@@ -56,6 +56,9 @@ func (s *Server) openPush(ctx context.Context, repo ferry.Repository, own *ownAc
 		return nil, nil, err
 	}
 	up, err := s.Dialer.ReceivePack(ctx, target)
+	if own == nil && s.Opened != nil {
+		s.Opened(ctx, repo, err)
+	}
 	if err != nil {
 		return nil, nil, s.upstreamProblem(repo, err)
 	}

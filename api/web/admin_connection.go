@@ -2,10 +2,13 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"regexp"
 
 	"gitferry/internal/codecommit"
 	"gitferry/internal/ferry"
+	"gitferry/internal/store"
 )
 
 type connectionView struct {
@@ -67,10 +70,76 @@ func (s *Server) probe(ctx context.Context, v *connectionView) {
 		first = listed[0].Name
 	}
 	var missing []string
-	v.Features, missing = featureRows(codecommit.FeatureStates(c.Probe(ctx, first)))
+	v.Features, missing = featureRows(codecommit.FeatureStates(s.withGit(ctx, v.Integration.ID, c.Probe(ctx, first))))
 	if len(missing) > 0 {
 		v.Missing, v.Document = missing, codecommit.PolicyDocument(missing, v.Integration.Region, v.Integration.Account)
 	}
+}
+
+// withGit adds what git sessions taught about the right to read: a mirror that
+// was looked at without a failure had it.
+func (s *Server) withGit(ctx context.Context, id ferry.IntegrationID, actions map[string]codecommit.State) map[string]codecommit.State {
+	repos, err := s.Store.Repositories(ctx, store.RepositoryFilter{Integration: id, State: ferry.RepositoryEnabled})
+	if err != nil {
+		return actions
+	}
+	for _, repo := range repos {
+		view, err := s.Mirror.View(ctx, repo)
+		switch {
+		case err != nil:
+		case view.Copied && view.Failure == nil:
+			actions["codecommit:GitPull"] = codecommit.StateOK
+			return actions
+		case errors.Is(view.Failure, ferry.ErrDenied):
+			actions["codecommit:GitPull"] = codecommit.StateMissing
+		}
+	}
+	return actions
+}
+
+type featuresView struct {
+	page
+	Section     string
+	Tab         string
+	Integration ferry.Integration
+	State       integrationRow
+	Problem     string
+}
+
+// adminFeatures shows what an integration does for people.
+func (s *Server) adminFeatures(r *request) error {
+	i, err := s.integrationOf(r)
+	if err != nil {
+		return err
+	}
+	v := featuresView{page: s.page(r, display(i.Name, i.Slug), "admin"), Section: "integrations", Tab: "features", Integration: i}
+	if v.State, err = s.integrationRow(r.ctx(), i); err != nil {
+		return err
+	}
+	return s.render(r, http.StatusOK, "admin_features", &v)
+}
+
+var topicARN = regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$`)
+
+func (s *Server) adminFeaturesPost(r *request) error {
+	i, err := s.integrationOf(r)
+	if err != nil {
+		return err
+	}
+	i.PersonalRequired, i.PassThrough = r.ticked("personal_required"), r.ticked("pass_through")
+	i.TopicARN, i.TopicSHA1 = r.form("topic_arn"), r.ticked("topic_sha1")
+	if i.TopicARN != "" && !topicARN.MatchString(i.TopicARN) {
+		v := featuresView{page: s.page(r, display(i.Name, i.Slug), "admin"), Section: "integrations", Tab: "features", Integration: i, Problem: "A topic's ARN looks like arn:aws:sns:us-east-1:123456789012:codecommit-pushes."}
+		if v.State, err = s.integrationRow(r.ctx(), i); err != nil {
+			return err
+		}
+		return s.render(r, http.StatusUnprocessableEntity, "admin_features", &v)
+	}
+	if err := s.Store.UpdateIntegration(r.ctx(), i, nil); err != nil {
+		return err
+	}
+	s.audit(r, "integration.update", "integration "+i.Slug, "features")
+	return s.done(r, integrationPath(i.ID)+"/features", "Saved.")
 }
 
 func (s *Server) adminConnectionPost(r *request) error {

@@ -180,7 +180,7 @@ func (s *Server) examineDelivery(ctx context.Context, v *doctorView, key ferry.I
 		case store.EntityWaiting:
 			bad("Delivered to Jira", "Jira knows none of the keys yet.", "It is sent again when the issue exists.", "/admin/delivery?state=waiting")
 		default:
-			bad("Delivered to Jira", fmt.Sprintf("It waits to be sent (%s attempts). %s", num(d.Attempts), d.Problem), "See whether deliveries are paused or Jira is down.", "/admin/delivery")
+			bad("Delivered to Jira", fmt.Sprintf("It waits to be sent, after %s. %s", plural(d.Attempts, "attempt", "attempts"), d.Problem), "See whether deliveries are paused or Jira is down.", "/admin/delivery")
 		}
 		return nil
 	}

@@ -24,6 +24,7 @@ func TestAdminPages(t *testing.T) {
 		"/admin/integrations/new/codecommit": "US East (N. Virginia)",
 		"/admin/integrations/1/connection":   "Permissions",
 		"/admin/integrations/1/repositories": "Connect all future repositories",
+		"/admin/integrations/1/features":     "Require user PAT",
 		"/admin/integrations/1/select":       "Connect repositories",
 		"/admin/integrations/1/disconnect":   "2 repositories will be disconnected",
 		"/admin/integrations/1/log":          "First copy and index",
@@ -72,6 +73,7 @@ func TestAdminPages(t *testing.T) {
 		{"/admin/integrations/1/reindex", nil, "/admin/integrations", "queued"},
 		{"/admin/integrations/1/switch", []string{"to", "disabled"}, "/admin/integrations", "is disabled"},
 		{"/admin/integrations/1/switch", []string{"to", "enabled"}, "/admin/integrations", "is enabled"},
+		{"/admin/integrations/1/features", []string{"personal_required", "1", "topic_arn", "arn:aws:sns:us-east-1:123456789012:codecommit-x"}, "/admin/integrations/1/features", "codecommit-x"},
 		{"/admin/integrations/1/reconnect", nil, "/admin/integrations/1/connection", "The account answers"},
 		{"/admin/repositories", []string{"id", "2", "do", "disable"}, "/admin/repositories", "1 repository disabled."},
 		{"/admin/repositories", []string{"id", "2", "id", "1", "do", "reindex"}, "/admin/repositories", "1 disabled repository was passed over"},
@@ -115,6 +117,7 @@ func TestAdminPages(t *testing.T) {
 		"/admin/integrations/new/codecommit": {"region", "us-east-1", "access_key_id", "short"},
 		"/admin/integrations/new":            {"url", "https://127.0.0.1:1/x", "private_key", "ssh-rsa AAAA"},
 		"/admin/jira":                        {"kind", "cloud", "url", "http://far.example"},
+		"/admin/integrations/1/features":     {"topic_arn", "nonsense"},
 		"/admin/users/1":                     {"enabled", "1"}, // the last administrator
 	} {
 		status, body, _ := b.post(path, fields...)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gitferry/internal/ferry"
+	"gitferry/internal/git"
 	"gitferry/internal/store"
 )
 
@@ -130,6 +131,10 @@ func (s *Server) tagRows(ctx context.Context, repo ferry.Repository, oids []ferr
 	if err != nil {
 		return nil, false, err
 	}
+	return tagRowsOf(repo, list), more, nil
+}
+
+func tagRowsOf(repo ferry.Repository, list []git.Tag) []tagRow {
 	base := repoPath(repo)
 	rows := make([]tagRow, len(list))
 	for i, t := range list {
@@ -140,5 +145,5 @@ func (s *Server) tagRows(ctx context.Context, repo ferry.Repository, oids []ferr
 			rows[i].At = time.Unix(t.At, 0).UTC()
 		}
 	}
-	return rows, more, nil
+	return rows
 }

@@ -325,7 +325,7 @@ func TestBrowserPages(t *testing.T) {
 		"10-commits": "/us-east-1/demo/commits", "11-compare-summary": "/us-east-1/demo/compare/main...DEMO-1-letterbox", "11-compare-diff": "/us-east-1/demo/compare/main...DEMO-1-letterbox?view=diff",
 		"11-compare-nothing": "/us-east-1/demo/compare/main...side", "12-commit": "/us-east-1/demo/commit/" + changed, "13-issue": "/issues/DEMO-1", "13-issue-none": "/issues/DEMO-19",
 		"13-issue-rollup": "/issues/DEMO-1?tab=rollup", "13-issue-delivery": "/issues/DEMO-1?tab=delivery", "04-integrations": "/admin/integrations", "05-wizard1": "/admin/integrations/new",
-		"05-wizard2": "/admin/integrations/new/codecommit", "05-wizard3": "/admin/integrations/1/select", "06-permissions": "/admin/integrations/1/connection", "07-log": "/admin/repositories/1/log",
+		"05-wizard2": "/admin/integrations/new/codecommit", "05-wizard3": "/admin/integrations/1/select", "06-permissions": "/admin/integrations/1/connection", "06-features": "/admin/integrations/1/features", "07-log": "/admin/repositories/1/log",
 		"08-repositories": "/admin/repositories", "08-repository": "/admin/repositories/1", "17-settings": "/settings", "18-general": "/admin/settings", "19-smart": "/admin/smart-commits",
 		"20-delivery": "/admin/delivery", "21-doctor": "/admin/doctor?commit=" + changed + "&issue=DEMO-1", "22-404": "/nothing/here", "23-components": "/_components",
 		"30-policy": "/admin/policy", "31-users": "/admin/users", "32-user": "/admin/users/2", "33-audit": "/admin/audit", "34-activity": "/admin/activity", "35-jira": "/admin/jira",

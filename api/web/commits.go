@@ -97,7 +97,7 @@ func (s *Server) branchCommits(ctx context.Context, r *request, v *commitsView) 
 		chunk = 200
 	}
 	for scanned := 0; scanned < maxScanned; scanned += chunk {
-		list, err := s.Git.History(ctx, s.Mirror.Path(r.repo.ID), git.History{Tips: []ferry.OID{v.At.OID}, Path: v.Path, Skip: skip, Max: chunk})
+		list, err := s.Git.History(ctx, s.Mirror.Path(r.repo.ID), git.History{Tips: []ferry.OID{v.At.OID}, Path: v.Path, Skip: skip, Max: chunk, ByDate: true})
 		if err != nil {
 			return err
 		}

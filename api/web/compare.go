@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,20 +18,19 @@ const maxCompared = 250
 type compareView struct {
 	page
 	repoHead
-	View       string // "summary", "issues", "commits" or "diff"
-	Base2      string // names as given: base …
-	Compare    string // … and compare
-	Rows       []commitRow
-	More       bool
-	Issues     []issueRow
-	JQL        string // address in Jira of all issues
-	Rollup     rollup
-	Diff       diffView
-	Nothing    string // why there is nothing to show
-	Unrelated  bool
-	TwoDot     bool
-	SwapHref   string
-	TwoDotHref string
+	View      string // "summary", "issues", "commits" or "diff"
+	Base2     string // names as given: base …
+	Compare   string // … and compare
+	Rows      []commitRow
+	More      bool
+	Issues    []issueRow
+	JQL       string // address in Jira of all issues
+	Rollup    rollup
+	Diff      diffView
+	Nothing   string // why there is nothing to show
+	Unrelated bool
+	TwoDot    bool
+	SwapHref  string
 }
 
 type issueRow struct {
@@ -91,14 +91,19 @@ func (v *compareView) Href(name, value string) string {
 }
 
 func (s *Server) fillCompare(ctx context.Context, r *request, v *compareView) error {
-	base, err := s.named(ctx, &v.repoHead, v.Base2)
-	if err != nil {
-		return err
+	var places [2]place
+	for i, name := range []string{v.Base2, v.Compare} {
+		at, err := s.named(ctx, &v.repoHead, name)
+		if errors.Is(err, ferry.ErrNotFound) {
+			v.Nothing = "There is no branch, tag or commit " + name + " here."
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		places[i] = at
 	}
-	tip, err := s.named(ctx, &v.repoHead, v.Compare)
-	if err != nil {
-		return err
-	}
+	base, tip := places[0], places[1]
 	dir := s.Mirror.Path(r.repo.ID)
 	list, err := s.Git.History(ctx, dir, git.History{Tips: []ferry.OID{tip.OID}, Not: []ferry.OID{base.OID}, Max: maxCompared + 1})
 	if err != nil {

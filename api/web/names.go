@@ -30,9 +30,6 @@ type jobRow struct {
 	Source      string
 	State       lozenge
 	Queued      time.Time
-	Started     time.Time
-	Finished    time.Time
-	NotBefore   time.Time
 	Took        time.Duration
 	Done, Total int64
 	Problem     string
@@ -40,8 +37,8 @@ type jobRow struct {
 }
 
 func jobRowOf(j store.Job, now time.Time) jobRow {
-	row := jobRow{ID: j.ID, What: jobWords(j.Op), Source: sourceWords(j.Source), State: jobState(j.State), Queued: j.QueuedAt, Started: j.StartedAt, Finished: j.FinishedAt,
-		NotBefore: j.NotBefore, Done: j.Done, Total: j.Total, Problem: j.Problem, MayCancel: j.State == store.JobQueued || j.State == store.JobRunning}
+	row := jobRow{ID: j.ID, What: jobWords(j.Op), Source: sourceWords(j.Source), State: jobState(j.State), Queued: j.QueuedAt,
+		Done: j.Done, Total: j.Total, Problem: j.Problem, MayCancel: j.State == store.JobQueued || j.State == store.JobRunning}
 	if !j.StartedAt.IsZero() {
 		end := j.FinishedAt
 		if end.IsZero() {

@@ -61,11 +61,15 @@ func TestRepositoryPages(t *testing.T) {
 	b.page("/us-east-1/demo/commit/"+changed+"?w=1", "Show white space changes")
 	b.page("/us-east-1/demo/compare", "Choose two branches")
 	for _, view := range []string{"summary", "issues", "commits", "diff"} {
-		b.page("/us-east-1/demo/compare/main...DEMO-1-letterbox?view="+view, "Git"[:0])
+		b.page("/us-east-1/demo/compare/main...DEMO-1-letterbox?view=" + view)
 	}
 	b.page("/us-east-1/demo/compare/main...side", "nothing to compare")
+	b.page("/us-east-1/demo/compare/main...nowhere", "There is no branch, tag or commit nowhere here")
 	b.page("/us-east-1/demo/compare/v1.0..DEMO-1-letterbox?view=diff", "letter.txt")
 	b.page("/issues/DEMO-1", "</a> start", "DEMO-1-letterbox", "key in the message", "ahead 2, behind 5", "v1.0")
+	if body := b.page("/issues/DEMO-1"); !strings.Contains(body, `/us-east-1/demo/tree/main">main</a>`) || !strings.Contains(body, `/tree/DEMO-1-letterbox">DEMO-1-letterbox</a></span>`) {
+		t.Error("the commits of DEMO-1 do not name their branches")
+	}
 	b.page("/issues/DEMO-1?tab=rollup", "Test Author", "main.go")
 	b.page("/issues/DEMO-1?tab=delivery", "Development information")
 	b.page("/issues/DEMO-19", "No commit names DEMO-19 yet")

@@ -52,6 +52,8 @@ var routes = []route{
 	{post, "/admin/integrations/:id/repositories", administrator, (*Server).adminSelectPost},
 	{get, "/admin/integrations/:id/connection", administrator, (*Server).adminConnection},
 	{post, "/admin/integrations/:id/connection", administrator, (*Server).adminConnectionPost},
+	{get, "/admin/integrations/:id/features", administrator, (*Server).adminFeatures},
+	{post, "/admin/integrations/:id/features", administrator, (*Server).adminFeaturesPost},
 	{post, "/admin/integrations/:id/reconnect", administrator, (*Server).adminReconnect},
 	{post, "/admin/integrations/:id/reindex", administrator, (*Server).adminIntegrationReindex},
 	{post, "/admin/integrations/:id/switch", administrator, (*Server).adminIntegrationSwitch},

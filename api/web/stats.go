@@ -3,10 +3,14 @@ package web
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"fmt"
+	"time"
 
 	"github.com/bluekeyes/go-gitdiff/gitdiff"
 
 	"gitferry/internal/ferry"
+	"gitferry/internal/git"
 )
 
 // A fileStat counts what a commit changed in one file. In a block of changes
@@ -40,18 +44,39 @@ func (s *Server) fileStats(ctx context.Context, repo ferry.RepositoryID, oids []
 	all := make(map[ferry.OID][]fileStat, len(oids))
 	var missing []ferry.OID
 	for _, o := range oids {
-		if st, ok := s.stats.Get(objectKey{repo, o}); ok {
-			all[o] = st
-		} else {
+		st, ok := s.stats.Get(objectKey{repo, o})
+		switch {
+		case !ok:
 			missing = append(missing, o)
+		case st != nil: // nil: it is known to take too long
+			all[o] = st
 		}
 	}
 	if len(missing) == 0 {
 		return all, nil
 	}
-	patches, err := s.Git.CommitPatches(ctx, s.Mirror.Path(repo), missing, maxStatBytes)
+	if err := s.countFiles(ctx, repo, missing, all, countTime); err != nil && ctx.Err() == nil {
+		// One of them may be made to have no end; the others shall not suffer.
+		for _, o := range missing {
+			if err := s.countFiles(ctx, repo, []ferry.OID{o}, all, countTime/10); err != nil {
+				s.Log.Debug("counting changed lines", "commit", o, "err", err)
+				s.stats.Add(objectKey{repo, o}, nil)
+			}
+		}
+	}
+	return all, ctx.Err()
+}
+
+// countTime bounds the counting of the commits of one page.
+const countTime = 2 * time.Second
+
+// countFiles counts commits in one run of git and adds them to all.
+func (s *Server) countFiles(ctx context.Context, repo ferry.RepositoryID, oids []ferry.OID, all map[ferry.OID][]fileStat, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	patches, err := s.Git.CommitPatches(ctx, s.Mirror.Path(repo), oids, maxStatBytes)
 	if err != nil {
-		return all, err
+		return err
 	}
 	for o, patch := range patches {
 		files, _, err := gitdiff.Parse(bytes.NewReader(patch))
@@ -66,7 +91,7 @@ func (s *Server) fileStats(ctx context.Context, repo ferry.RepositoryID, oids []
 		s.stats.Add(objectKey{repo, o}, st)
 		all[o] = st
 	}
-	return all, nil
+	return nil
 }
 
 func statOf(f *gitdiff.File) fileStat {
@@ -116,4 +141,108 @@ func (s *Server) aheadBehindOf(ctx context.Context, repo ferry.RepositoryID, bas
 	}
 	s.counts.Add(k, n)
 	return n, nil
+}
+
+// holders are the branches and tags that lead to some commits.
+type holders struct {
+	refs     []ferry.RefName
+	tags     []git.Tag
+	moreTags bool
+	// on names for each commit the branches that hold it: the main one alone
+	// if it does, else the others by name.
+	on map[ferry.OID][]string
+}
+
+// A holderKey is what holders depend on: the commits, and where all refs stand.
+type holderKey struct {
+	repo ferry.RepositoryID
+	sum  [sha256.Size]byte
+}
+
+// maxPanelTags is how many tags a panel shows of one repository.
+const maxPanelTags = 5
+
+// holdersOf finds the refs that lead to one of the commits. What was found is
+// remembered until a ref moves.
+func (s *Server) holdersOf(ctx context.Context, repo ferry.Repository, oids []ferry.OID) (holders, error) {
+	view, err := s.Mirror.View(ctx, repo)
+	if err != nil {
+		return holders{}, err
+	}
+	sum := sha256.New()
+	for _, ref := range view.Refs {
+		fmt.Fprintf(sum, "%s %s\n", ref.OID, ref.Name)
+	}
+	for _, o := range oids {
+		fmt.Fprintln(sum, o)
+	}
+	k := holderKey{repo: repo.ID}
+	sum.Sum(k.sum[:0])
+	if h, ok := s.held.Get(k); ok {
+		return h, nil
+	}
+	var h holders
+	if h.refs, _, err = s.Git.RefsContaining(ctx, s.Mirror.Path(repo.ID), oids, maxPanel); err != nil {
+		return h, err
+	}
+	if h.tags, h.moreTags, err = s.Git.Tags(ctx, s.Mirror.Path(repo.ID), oids, maxPanelTags); err != nil {
+		return h, err
+	}
+	if h.on, err = s.branchesOf(ctx, &repoHead{Repo: repo, view: view}, h.refs, oids); err != nil {
+		return h, err
+	}
+	s.held.Add(k, h)
+	return h, nil
+}
+
+// Bounds of the search for the branches of single commits.
+const (
+	maxNamed  = 20   // branches looked at
+	maxUnique = 2000 // commits of a branch that main does not hold
+)
+
+// branchesOf tells which branches hold each commit, with one run of git for
+// the main branch and one for each other.
+func (s *Server) branchesOf(ctx context.Context, h *repoHead, refs []ferry.RefName, oids []ferry.OID) (map[ferry.OID][]string, error) {
+	on := make(map[ferry.OID][]string, len(oids))
+	main := h.mainBranch()
+	var not []ferry.OID
+	if main != "" {
+		not = []ferry.OID{h.lookup(ferry.RefName("refs/heads/" + main))}
+	}
+	beyond := func(tips []ferry.OID) (map[ferry.OID]bool, error) {
+		list, err := s.Git.History(ctx, s.Mirror.Path(h.Repo.ID), git.History{Tips: tips, Not: not, Max: maxUnique, ByDate: true})
+		set := make(map[ferry.OID]bool, len(list))
+		for _, c := range list {
+			set[c.OID] = true
+		}
+		return set, err
+	}
+	open, err := beyond(oids)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range oids {
+		if main != "" && !open[o] {
+			on[o] = []string{main}
+		}
+	}
+	if len(on) == len(oids) {
+		return on, nil
+	}
+	for i, ref := range refs {
+		if !ref.IsBranch() || ref.Short() == main || i >= maxNamed {
+			continue
+		}
+		set, err := beyond([]ferry.OID{h.lookup(ref)})
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range oids {
+			if open[o] && set[o] {
+				on[o] = append(on[o], ref.Short())
+			}
+		}
+	}
+	return on, nil
 }

@@ -133,11 +133,11 @@ func TestKeyboard(t *testing.T) {
 	for _, path := range []string{"/issues/DEMO-1", "/us-east-1/demo/commits", "/admin/integrations", "/settings"} {
 		b.goTo(path)
 		want := eval[int](b, `[...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex="0"]')].filter(e => e.checkVisibility({visibilityProperty: true}) && e.tabIndex >= 0 && !e.disabled).length`)
-		reached := eval[int](b, `(window.reached = new Set(), window.hiddenFocus = [], document.addEventListener('focusin', e => { reached.add(e.target); const r = e.target.getBoundingClientRect(); if (r.bottom < 0 || r.top > innerHeight) hiddenFocus.push(e.target.outerHTML.slice(0, 100)); }), 0)`)
+		_ = eval[int](b, `(window.reached = new Set(), window.hiddenFocus = [], document.addEventListener('focusin', e => { reached.add(e.target); const r = e.target.getBoundingClientRect(); if (r.bottom < 0 || r.top > innerHeight) hiddenFocus.push(e.target.outerHTML.slice(0, 100)); }), 0)`)
 		for range want + 5 {
 			b.do(chromedp.KeyEvent("\t"))
 		}
-		reached = eval[int](b, "reached.size")
+		reached := eval[int](b, "reached.size")
 		if reached < want*9/10 { // groups of radio buttons count once
 			t.Errorf("%s: Tab reaches %d of %d", path, reached, want)
 		}

@@ -151,7 +151,7 @@ func crumbs(h repoHead, at place, p string) []crumb {
 
 // latest is the newest commit that touched a path.
 func (s *Server) latest(ctx context.Context, h repoHead, at place, p string) (*commitRow, error) {
-	list, err := s.Git.History(ctx, s.Mirror.Path(h.Repo.ID), git.History{Tips: []ferry.OID{at.OID}, Path: p, Max: 1})
+	list, err := s.Git.History(ctx, s.Mirror.Path(h.Repo.ID), git.History{Tips: []ferry.OID{at.OID}, Path: p, Max: 1, ByDate: true})
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}

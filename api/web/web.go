@@ -103,6 +103,7 @@ type Server struct {
 	setup   setup
 	stats   *lru.Cache[objectKey, []fileStat]
 	counts  *lru.Cache[pairKey, aheadBehind]
+	held    *lru.Cache[holderKey, holders]
 }
 
 // New makes the pages' server. Nothing runs yet.
@@ -115,6 +116,7 @@ func New(c Config) *Server {
 	s.pages = parseTemplates(s.assets)
 	// New fails for a size of zero only.
 	s.stats, _ = lru.New[objectKey, []fileStat](2000)
+	s.held, _ = lru.New[holderKey, holders](1000)
 	s.counts, _ = lru.New[pairKey, aheadBehind](5000)
 	return s
 }

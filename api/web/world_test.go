@@ -67,7 +67,7 @@ func newWorld(t *testing.T) *world {
 	w.mirror = &mirror.Dir{Root: w.dir, Git: g, Dialer: dialer, Target: d.Target, Log: w.log}
 	sites := &outbox.Sites{Store: w.store}
 	options := func(ctx context.Context) (smartcommit.Options, error) {
-		return smartcommit.Options{Projects: map[string]bool{"DEMO": true, "OPS": true}}, nil
+		return smartcommit.Options{Projects: map[string]bool{"DEMO": true, "OPS": true, "STORM": true}}, nil
 	}
 	out := &outbox.Outbox{Store: w.store, Sites: sites}
 	w.index = &index.Index{Store: w.store, Git: g, Mirror: w.mirror, Log: w.log, Boot: "test", Queued: func() {}, UnknownProject: func() {},

@@ -39,9 +39,33 @@ func (a *app) account(ctx context.Context, job store.Job) error {
 // asked.
 const triggersAgain = time.Minute
 
+// pruneEvery is how often records whose time is over are removed.
+const pruneEvery = time.Hour
+
+// prune removes records whose time is over, until ctx ends.
+func (a *app) prune(ctx context.Context) error {
+	ticker := time.NewTicker(pruneEvery)
+	defer ticker.Stop()
+	for {
+		if err := a.store.Prune(ctx); err != nil && ctx.Err() == nil {
+			a.log.Error("removing old records", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
 // looked keeps what a look at an upstream said about permissions.
 func (a *app) looked(ctx context.Context, repo ferry.Repository, err error) {
 	a.discovery.Git(ctx, repo, discovery.GitPull, err)
+}
+
+// pushOpened keeps what the beginning of a push said about permissions.
+func (a *app) pushOpened(ctx context.Context, repo ferry.Repository, err error) {
+	a.discovery.Git(ctx, repo, discovery.GitPush, err)
 }
 
 // disconnectGone disconnects a repository that is gone at the host.

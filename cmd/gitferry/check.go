@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"gitferry/internal/codecommit"
 	"gitferry/internal/config"
+	"gitferry/internal/discovery"
 	"gitferry/internal/ferry"
 	"gitferry/internal/git"
 	"gitferry/internal/outbox"
@@ -181,17 +183,22 @@ func checkAccount(ctx context.Context, c connector, i ferry.Integration, repos [
 		return findings{failure(i.Slug, "credentials", err)}
 	}
 	found := findings{success(i.Slug, "credentials", who.ARN)}
-	name := ""
 	if len(repos) > 0 {
-		name = repos[0].Name
 		look := checkLook(ctx, c, c.discovery.Dialer, i.Slug, repos)
 		found = append(found, look)
+		if look.State == stateOK {
+			c.discovery.Git(ctx, repos[0], discovery.GitPull, nil)
+		}
 	}
-	actions := client.Probe(ctx, name)
-	if git := found[len(found)-1]; git.What == "git" && git.State == stateOK {
-		actions["codecommit:GitPull"] = codecommit.StateOK
+	if err := c.discovery.Probe(ctx, i); err != nil {
+		return append(found, failure(i.Slug, "permissions", err))
 	}
-	for _, f := range codecommit.FeatureStates(actions) {
+	// What the server learned in use is in the table too.
+	table, err := c.discovery.Permissions(ctx, i)
+	if err != nil {
+		return append(found, failure(i.Slug, "permissions", err))
+	}
+	for _, f := range table.Features {
 		line := finding{Area: i.Slug, What: f.Name, State: string(f.State), Actions: f.Actions}
 		if f.State == codecommit.StateMissing {
 			line.Detail = "missing: " + strings.Join(f.Missing, " ")
@@ -199,7 +206,26 @@ func checkAccount(ctx context.Context, c connector, i ferry.Integration, repos [
 		}
 		found = append(found, line)
 	}
-	return found
+	return append(found, checkTriggers(ctx, c.store, i))
+}
+
+// checkTriggers tells whether AWS tells of movements at once.
+func checkTriggers(ctx context.Context, st *store.Store, i ferry.Integration) finding {
+	line := finding{Area: i.Slug, What: "Notifications", State: stateOK}
+	s, err := st.TriggerSetup(ctx, i.ID)
+	switch {
+	case errors.Is(err, ferry.ErrNotFound):
+		line.State, line.Detail = "unknown", "not set up yet; the server does that"
+	case err != nil:
+		line.State, line.Detail = stateFailed, err.Error()
+	case s.State == store.TriggersConfirmed:
+		line.Detail = s.Problem
+	case s.State == store.TriggersPending:
+		line.State, line.Detail = "unknown", "the subscription waits to be confirmed since "+s.AskedAt.Format(time.RFC3339)
+	default:
+		line.State, line.Detail = "missing", s.Problem
+	}
+	return line
 }
 
 // probeJira signs in to Jira and asks for what the commands need.

@@ -9,6 +9,7 @@ import (
 	"gitferry/api"
 	"gitferry/internal/config"
 	"gitferry/internal/ferry"
+	"gitferry/internal/store"
 )
 
 func integrationSet() *cobra.Command {
@@ -36,7 +37,9 @@ func integrationSet() *cobra.Command {
 			return err
 		}
 		fi.Disabled = !on
-		fi.TopicSHA1 = fi.TopicSHA1 || i.TopicSHA1
+		if cmd.Flags().Changed("topic-sha1") {
+			fi.TopicSHA1 = i.TopicSHA1
+		}
 		return setIntegration(ctx, b, fi, i, &secrets)
 	})
 	f := cmd.Flags()
@@ -70,6 +73,10 @@ func setIntegration(ctx context.Context, b *books, fi ferry.Integration, changed
 		secrets = &merged
 	}
 	if err := b.store.UpdateIntegration(ctx, fi, secrets); err != nil {
+		return err
+	}
+	// What these credentials may do is not known yet.
+	if _, err := b.store.Enqueue(ctx, store.Job{Integration: fi.ID, Op: store.OpIntegration, Source: "manual", Priority: 24}); err != nil {
 		return err
 	}
 	return b.done(api.IntegrationOf(fi), "%s changed", fi.Slug)

@@ -218,7 +218,7 @@ func (s *server) run(ctx context.Context) error {
 	if s.ssh != nil {
 		g.Go(func() error { return s.door.Run(ctx, s.ssh) })
 	}
-	for _, component := range []func(context.Context) error{s.index.Run, s.outbox.Run, s.issues.Run, s.discovery.Run, s.pulls.Run, s.lists.Run, s.webhooks.Run} {
+	for _, component := range []func(context.Context) error{s.index.Run, s.outbox.Run, s.issues.Run, s.discovery.Run, s.pulls.Run, s.lists.Run, s.webhooks.Run, s.prune} {
 		g.Go(func() error { return component(ctx) })
 	}
 	err := g.Wait()

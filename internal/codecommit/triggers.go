@@ -95,36 +95,44 @@ func (c *Client) TestTrigger(ctx context.Context, repository string, t Trigger) 
 }
 
 // SetTrigger puts a trigger into a repository's list, in the place of one of
-// the same name, and leaves all others as they are. It reads the list again
-// after writing, since AWS has no conditional write, and repairs it if somebody
-// else wrote at the same time. It reports whether it had to write.
+// the same name, and leaves all others as they are. It reports whether it had
+// to write.
 //
 // It fails with ferry.ErrConflict if the list is full.
 func (c *Client) SetTrigger(ctx context.Context, repository string, t Trigger) (bool, error) {
-	return c.changeTriggers(ctx, repository, func(list []Trigger) ([]Trigger, error) {
-		for i := range list {
-			if list[i].Name == t.Name {
-				list[i] = t
-				return list, nil
-			}
+	return c.ChangeTriggers(ctx, repository, func(list []Trigger) ([]Trigger, error) { return WithTrigger(repository, list, t) })
+}
+
+// WithTrigger puts a trigger into a list, in the place of one of the same name.
+// It fails with ferry.ErrConflict if the list is full.
+func WithTrigger(repository string, list []Trigger, t Trigger) ([]Trigger, error) {
+	for i := range list {
+		if list[i].Name == t.Name {
+			list[i] = t
+			return list, nil
 		}
-		if len(list) >= MaxTriggers {
-			return nil, &ferry.Message{Kind: ferry.ErrConflict, Text: fmt.Sprintf(
-				"repository %s has %d triggers already, which is AWS's limit; it is polled instead", repository, len(list))}
-		}
-		return append(list, t), nil
-	})
+	}
+	if len(list) >= MaxTriggers {
+		return nil, &ferry.Message{Kind: ferry.ErrConflict, Text: fmt.Sprintf(
+			"repository %s has %d triggers already, which is AWS's limit; it is polled instead", repository, len(list))}
+	}
+	return append(list, t), nil
 }
 
 // RemoveTrigger takes the trigger of that name out of a repository's list and
 // leaves all others. It reports whether it had to write.
 func (c *Client) RemoveTrigger(ctx context.Context, repository, name string) (bool, error) {
-	return c.changeTriggers(ctx, repository, func(list []Trigger) ([]Trigger, error) {
+	return c.ChangeTriggers(ctx, repository, func(list []Trigger) ([]Trigger, error) {
 		return slices.DeleteFunc(list, func(t Trigger) bool { return t.Name == name }), nil
 	})
 }
 
-func (c *Client) changeTriggers(ctx context.Context, repository string, change func([]Trigger) ([]Trigger, error)) (bool, error) {
+// ChangeTriggers replaces a repository's list of triggers by what change makes
+// of it, which must keep those of others as they are. It reads the list again
+// after writing, since AWS has no conditional write, and repairs it if somebody
+// else wrote at the same time. It reports whether it had to write; change may
+// be called several times, and its error ends the call.
+func (c *Client) ChangeTriggers(ctx context.Context, repository string, change func([]Trigger) ([]Trigger, error)) (bool, error) {
 	for try := range 4 {
 		list, err := c.Triggers(ctx, repository)
 		if err != nil {

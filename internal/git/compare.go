@@ -52,16 +52,23 @@ type History struct {
 	Since, Until time.Time
 	Skip         int
 	Max          int
+	// ByDate orders by commit date alone, for which git need not walk the
+	// whole history first; where clocks differed a parent may come before its
+	// child.
+	ByDate bool
 }
 
-// History lists commits, children before parents.
+// History lists commits, children before parents unless ByDate.
 func (r *Runner) History(ctx context.Context, dir string, l History) ([]Commit, error) {
 	path, err := ParsePath(l.Path)
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"rev-list", "--topo-order", "--no-commit-header", "--format=" + commitFormat, "--encoding=UTF-8",
+	args := []string{"rev-list", "--no-commit-header", "--format=" + commitFormat, "--encoding=UTF-8",
 		"--skip=" + strconv.Itoa(l.Skip), "--max-count=" + strconv.Itoa(l.Max), "--fixed-strings"}
+	if !l.ByDate {
+		args = append(args, "--topo-order")
+	}
 	if l.Author != "" {
 		args = append(args, "--author="+l.Author)
 	}
@@ -106,7 +113,7 @@ func (r *Runner) CommitByOID(ctx context.Context, dir string, oid ferry.OID) (Co
 	if kinds[oid] != "commit" {
 		return Commit{}, fmt.Errorf("commit %s: %w", oid.Short(), ferry.ErrNotFound)
 	}
-	list, err := r.History(ctx, dir, History{Tips: []ferry.OID{oid}, Max: 1})
+	list, err := r.History(ctx, dir, History{Tips: []ferry.OID{oid}, Max: 1, ByDate: true})
 	if err != nil || len(list) == 0 {
 		return Commit{}, fmt.Errorf("reading commit %s: %w", oid.Short(), err)
 	}

@@ -103,7 +103,7 @@ func TestKilledWhileMigrating(t *testing.T) {
 // testStoreAt makes a file with the first n migrations.
 func testStoreAt(t *testing.T, n int) *Store {
 	t.Helper()
-	s := &Store{path: filepath.Join(t.TempDir(), "gitferry.db"), log: slog.New(slog.DiscardHandler)}
+	s := &Store{path: filepath.Join(t.TempDir(), "gitferry.db"), log: slog.New(slog.DiscardHandler), turns: newTurns()}
 	s.w = sql.OpenDB(connector{s.path, writerParams})
 	s.w.SetMaxOpenConns(1)
 	s.r = sql.OpenDB(connector{s.path, readerParams})

@@ -71,6 +71,10 @@ func (c connector) Driver() driver.Driver { return sqliteDriver }
 // what says what is done, as a gerund, for errors. f must not wait for
 // anything but the database.
 func (s *Store) write(ctx context.Context, what string, f func(tx *sql.Tx) error) error {
+	if err := s.turns.enter(ctx); err != nil {
+		return fmt.Errorf("%s: %w", what, kind(err))
+	}
+	defer s.turns.leave()
 	tx, err := s.w.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, kind(err))

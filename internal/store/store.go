@@ -60,6 +60,7 @@ type Store struct {
 	now      func() time.Time
 	log      *slog.Logger
 	instance string
+	turns    *turns
 }
 
 // Open opens the database at path, makes it if there is none (mode 0600), and
@@ -69,7 +70,7 @@ type Store struct {
 // It fails with ErrNewerSchema, ErrWrongKey or ErrCorrupt (a quick check runs
 // at each opening), and with ferry.ErrInvalid if the key has not 32 bytes.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
-	s := &Store{now: o.Now, log: o.Log}
+	s := &Store{now: o.Now, log: o.Log, turns: newTurns()}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,10 +46,10 @@ func (t *Triggers) repositories(ctx context.Context, c *codecommit.Client, i fer
 // would fare no better.
 func (t *Triggers) set(ctx context.Context, c *codecommit.Client, r ferry.Repository, topic, former string) (store.RepositoryTrigger, error) {
 	out := store.RepositoryTrigger{Repository: r.ID, CheckedAt: t.now()}
-	own, err := t.ownName(ctx, c, r, topic, former)
-	if err == nil {
-		_, err = c.SetTrigger(ctx, r.Name, codecommit.Trigger{Name: own, Destination: topic, Events: []string{"all"}})
-	}
+	_, err := c.ChangeTriggers(ctx, r.Name, func(list []codecommit.Trigger) ([]codecommit.Trigger, error) {
+		ours := codecommit.Trigger{Name: t.ownName(list, topic, former), Destination: topic, Events: []string{"all"}}
+		return codecommit.WithTrigger(r.Name, list, ours)
+	})
 	switch {
 	case err == nil:
 		out.Topic = topic
@@ -63,19 +64,15 @@ func (t *Triggers) set(ctx context.Context, c *codecommit.Client, r ferry.Reposi
 	return out, t.Store.SetRepositoryTrigger(ctx, out)
 }
 
-// ownName is the name of our trigger: another installation may have taken the
-// usual one in this repository.
-func (t *Triggers) ownName(ctx context.Context, c *codecommit.Client, r ferry.Repository, topic, former string) (string, error) {
-	list, err := c.Triggers(ctx, r.Name)
-	if err != nil {
-		return "", err
-	}
+// ownName is the name of our trigger in a list: another installation may have
+// taken the usual one in this repository.
+func (t *Triggers) ownName(list []codecommit.Trigger, topic, former string) string {
 	for _, other := range list {
 		if other.Name == name && other.Destination != topic && (former == "" || other.Destination != former) {
-			return t.secondName(), nil
+			return t.secondName()
 		}
 	}
-	return name, nil
+	return name
 }
 
 func (t *Triggers) secondName() string { return name + "-" + t.Store.InstanceID()[:8] }
@@ -195,12 +192,11 @@ func (t *Triggers) clear(ctx context.Context, c *codecommit.Client, i ferry.Inte
 
 // clearOne takes our trigger out of one repository's list.
 func (t *Triggers) clearOne(ctx context.Context, c *codecommit.Client, r ferry.Repository, k store.RepositoryTrigger) error {
-	list, err := c.Triggers(ctx, r.Name)
-	for _, other := range list {
-		if err == nil && other.Destination == k.Topic && (other.Name == name || other.Name == t.secondName()) {
-			_, err = c.RemoveTrigger(ctx, r.Name, other.Name)
-		}
-	}
+	_, err := c.ChangeTriggers(ctx, r.Name, func(list []codecommit.Trigger) ([]codecommit.Trigger, error) {
+		return slices.DeleteFunc(list, func(o codecommit.Trigger) bool {
+			return o.Destination == k.Topic && (o.Name == name || o.Name == t.secondName())
+		}), nil
+	})
 	if err != nil && !errors.Is(err, ferry.ErrNotFound) {
 		if err := t.refused(ctx, r.IntegrationID, "the trigger of "+r.Path(), err); err != nil {
 			return err

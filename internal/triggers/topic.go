@@ -42,6 +42,7 @@ func (t *Triggers) subscribe(ctx context.Context, c *codecommit.Client, i ferry.
 			return s, nil
 		}
 	}
+	before := s
 	// The confirmation may come before Subscribe has answered, so it must be
 	// expected before.
 	s.State, s.Topic, s.Own, s.Endpoint, s.AskedAt, s.Problem, s.Missing = store.TriggersPending, topic, own, mark, now, "", nil
@@ -54,6 +55,9 @@ func (t *Triggers) subscribe(ctx context.Context, c *codecommit.Client, i ferry.
 	if err := t.Store.SetTriggerSetup(ctx, s); err != nil {
 		return s, err
 	}
+	if err := t.leave(ctx, c, before, topic); err != nil {
+		return s, err
+	}
 	// An address that is subscribed and confirmed already gets no confirmation.
 	if _, confirmed := t.subscribed(ctx, c, topic, address); confirmed != "" {
 		if err := t.Store.ConfirmTriggers(ctx, i.ID, topic, confirmed); err != nil {
@@ -61,6 +65,26 @@ func (t *Triggers) subscribe(ctx context.Context, c *codecommit.Client, i ferry.
 		}
 	}
 	return t.Store.TriggerSetup(ctx, i.ID)
+}
+
+// leave takes our things away from a topic that is not used any more.
+func (t *Triggers) leave(ctx context.Context, c *codecommit.Client, before store.TriggerSetup, topic string) error {
+	if before.Topic == "" || before.Topic == topic {
+		return nil
+	}
+	if strings.HasPrefix(before.Subscription, "arn:") {
+		if err := c.Unsubscribe(ctx, before.Subscription); err != nil {
+			if err := t.refused(ctx, before.Integration, "the subscription of "+before.Topic, err); err != nil {
+				return err
+			}
+		}
+	}
+	if before.Own {
+		if err := c.DeleteTopic(ctx, before.Topic); err != nil {
+			return t.refused(ctx, before.Integration, "the topic "+before.Topic, err)
+		}
+	}
+	return nil
 }
 
 // subscribed looks for our address among a topic's subscriptions. Not being

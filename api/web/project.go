@@ -1,0 +1,60 @@
+package web
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"gitferry/internal/ferry"
+	"gitferry/internal/store"
+)
+
+type projectView struct {
+	page
+	Key    string
+	Rows   []commitRow
+	Scan   int // how many commits were looked at
+	Older  bool
+	Issues int
+}
+
+// project lists the newest commits that name an issue of a project.
+func (s *Server) project(r *request) error {
+	key := strings.ToUpper(param(r, "key"))
+	if _, err := ferry.ParseIssueKey(key + "-1"); err != nil {
+		return ferry.ErrNotFound
+	}
+	if key != param(r, "key") {
+		return r.Redirect(http.StatusSeeOther, "/projects/"+key)
+	}
+	v := projectView{page: s.page(r, key, "issues"), Key: key}
+	repos, err := s.readable(r)
+	if err != nil {
+		return err
+	}
+	names := namesOf(repos)
+	var all []commitRow
+	for _, repo := range repos[:min(len(repos), 100)] {
+		list, err := s.Store.LinkedCommits(r.ctx(), repo.ID, store.OnlyLinked, store.Page{Limit: 200})
+		if err != nil {
+			return err
+		}
+		v.Scan += len(list)
+		v.Older = v.Older || len(list) == 200
+		for _, c := range list {
+			if slices.ContainsFunc(c.Links, func(l store.Link) bool { return l.Key.Project() == key }) {
+				all = append(all, commitRowOf(c, names[repo.ID]))
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b commitRow) int { return b.At.Compare(a.At) })
+	seen := make(map[ferry.IssueKey]bool)
+	for _, row := range all {
+		for _, k := range row.Keys {
+			seen[k] = seen[k] || k.Project() == key
+		}
+	}
+	v.Issues = len(seen)
+	v.Rows = all[:min(len(all), 100)]
+	return s.render(r, http.StatusOK, "project", &v)
+}

@@ -1,0 +1,214 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gitferry/internal/codecommit"
+	"gitferry/internal/ferry"
+	"gitferry/internal/git"
+	standin "gitferry/internal/sandbox/codecommit"
+	"gitferry/internal/store"
+	"gitferry/internal/upstream"
+)
+
+// world is an account at the stand-in and books whose clock can be moved.
+type world struct {
+	*Discovery
+	t       *testing.T
+	account *standin.Server
+	url     string
+	i       ferry.Integration
+	ahead   time.Duration
+	gone    []string // what Disconnect was called with
+}
+
+func newWorld(t *testing.T, source string, names ...string) *world {
+	t.Helper()
+	w := &world{t: t}
+	log := slog.New(slog.DiscardHandler)
+	now := func() time.Time { return time.Now().Add(w.ahead) }
+	g, err := git.New(t.Context(), t.TempDir())
+	w.must(err)
+	ts := httptest.NewUnstartedServer(nil)
+	w.url = "http://" + ts.Listener.Addr().String()
+	w.account, err = standin.New(standin.Config{Dir: t.TempDir(), Git: g, Log: log, URL: w.url})
+	w.must(err)
+	ts.Config.Handler = w.account.Handler()
+	ts.Start()
+	t.Cleanup(ts.Close)
+	for _, name := range names {
+		w.must(w.account.CreateRepository(t.Context(), "us-east-1", name, ""))
+	}
+	st, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "gitferry.db"), store.Options{MasterKey: make([]byte, 32), Log: log, Now: now})
+	w.must(err)
+	t.Cleanup(func() { st.Close() })
+	dialer := upstream.NewDialer(log, "test")
+	t.Cleanup(dialer.Close)
+	w.Discovery = &Discovery{Store: st, Dialer: dialer, Log: log, Now: now}
+	w.Disconnect = func(ctx context.Context, r ferry.Repository) (int, error) {
+		w.gone = append(w.gone, r.Name)
+		return 0, st.RemoveRepository(ctx, r.ID)
+	}
+	c := w.account.Credentials()
+	i := ferry.Integration{Kind: ferry.KindCodeCommit, Region: "us-east-1", GitAuth: ferry.GitAuthSigV4, ConnectAll: true,
+		APIEndpoint: w.url, SNSEndpoint: w.url, GitEndpoint: w.url, PrivateNetwork: true}
+	var secrets ferry.Credentials
+	if source == "environment" {
+		t.Setenv("AWS_ACCESS_KEY_ID", c.AccessKeyID)
+		t.Setenv("AWS_SECRET_ACCESS_KEY", c.SecretAccessKey)
+		i.CredentialSource = source
+	} else {
+		i.AccessKeyID, secrets.SecretAccessKey = c.AccessKeyID, ferry.NewSecret(c.SecretAccessKey)
+	}
+	w.i, err = st.AddIntegration(t.Context(), i, secrets)
+	w.must(err)
+	return w
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) look() Found {
+	w.t.Helper()
+	f, err := w.Look(w.t.Context(), w.i.ID, nil)
+	w.must(err)
+	return f
+}
+
+func (w *world) paths(state ferry.RepositoryState) []string {
+	w.t.Helper()
+	repos, err := w.Store.Repositories(w.t.Context(), store.RepositoryFilter{Integration: w.i.ID, State: state})
+	w.must(err)
+	var out []string
+	for _, r := range repos {
+		out = append(out, r.Name)
+	}
+	return out
+}
+
+// A repository that is gone is missing at once, and disconnected by the second
+// look, an hour later, that misses it; a look that fails counts for nothing.
+func TestGone(t *testing.T) {
+	w := newWorld(t, "", "a", "b", "c")
+	if f := w.look(); len(f.Added) != 3 {
+		t.Fatalf("the first look added %d", len(f.Added))
+	}
+	w.must(w.account.DeleteRepository("us-east-1", "b"))
+	if f := w.look(); len(f.Missing) != 1 || f.Missing[0].Name != "b" {
+		t.Errorf("missing: %v", f.Missing)
+	}
+	w.ahead = 30 * time.Minute
+	if f := w.look(); len(f.Missing) != 0 || len(w.gone) != 0 {
+		t.Errorf("half an hour later: %v, disconnected %v", f.Missing, w.gone)
+	}
+	// A slip of permissions: nothing changes but the problem that is shown.
+	w.ahead = 2 * time.Hour
+	w.deny("codecommit:ListRepositories")
+	if _, err := w.Look(t.Context(), w.i.ID, nil); !errors.Is(err, ferry.ErrDenied) {
+		t.Errorf("a look without permission: %v", err)
+	}
+	if i, err := w.Store.Integration(t.Context(), w.i.ID); err != nil || !strings.Contains(i.Problem, "codecommit:ListRepositories") {
+		t.Errorf("problem: %q, %v", i.Problem, err)
+	}
+	if got := w.paths(ferry.RepositoryEnabled); !slices.Equal(got, []string{"a", "c"}) || len(w.gone) != 0 {
+		t.Errorf("after a failed look: %v, disconnected %v", got, w.gone)
+	}
+	w.deny()
+	w.look()
+	if !slices.Equal(w.gone, []string{"b"}) {
+		t.Errorf("two hours later: disconnected %v", w.gone)
+	}
+	if i, err := w.Store.Integration(t.Context(), w.i.ID); err != nil || i.Problem != "" || i.Account == "" {
+		t.Errorf("after a good look: %+v, %v", i, err)
+	}
+	lines, err := w.Store.Log(t.Context(), 0, w.i.ID, 0)
+	w.must(err)
+	if len(lines) < 4 || lines[len(lines)-1].Text != "us-east-1/b was disconnected: it is gone at the host" {
+		t.Errorf("log: %v", lines)
+	}
+}
+
+// deny takes IAM actions away at the stand-in.
+func (w *world) deny(actions ...string) {
+	w.t.Helper()
+	body := "[]"
+	if len(actions) > 0 {
+		body = `["` + strings.Join(actions, `","`) + `"]`
+	}
+	rec := httptest.NewRecorder()
+	w.account.Handler().ServeHTTP(rec, httptest.NewRequest("PUT", "/_sandbox/deny", strings.NewReader(body)))
+	if rec.Code >= 300 {
+		w.t.Fatal(rec.Body)
+	}
+}
+
+// Without the right to read details, repositories are connected by name.
+func TestWithoutDetails(t *testing.T) {
+	w := newWorld(t, "", "a")
+	w.deny("codecommit:BatchGetRepositories")
+	f := w.look()
+	if len(f.Added) != 1 || f.Added[0].CloneURL != w.url+"/v1/repos/a" || f.Added[0].HostID == "" {
+		t.Errorf("added %+v", f.Added)
+	}
+	p, err := w.Permissions(t.Context(), w.i)
+	w.must(err)
+	if !slices.Equal(p.Missing, []string{"codecommit:BatchGetRepositories"}) || p.Features[0].State != codecommit.StateMissing {
+		t.Errorf("permissions: %+v", p)
+	}
+	if r, err := w.Describe(t.Context(), f.Added[0]); err != nil || r != f.Added[0] {
+		t.Errorf("Describe without permission: %+v, %v", r, err)
+	}
+}
+
+// An access key of the environment works for the API and for git.
+func TestEnvironment(t *testing.T) {
+	w := newWorld(t, "environment", "a")
+	f := w.look()
+	if len(f.Added) != 1 {
+		t.Fatal(f)
+	}
+	target, err := w.Target(t.Context(), f.Added[0])
+	w.must(err)
+	if _, err := w.Dialer.Look(t.Context(), target); err != nil {
+		t.Error(err)
+	}
+}
+
+// GitPull may be missing on one repository only: the table says missing until
+// that one can be read again.
+func TestGitPermission(t *testing.T) {
+	w := newWorld(t, "", "a", "b")
+	f := w.look()
+	a, b := f.Added[0], f.Added[1]
+	denied := &ferry.Message{Kind: ferry.ErrDenied, Text: "refused"}
+	state := func() string {
+		known, err := w.Store.Permissions(t.Context(), w.i.ID)
+		w.must(err)
+		return known[GitPull].State
+	}
+	for n, step := range []struct {
+		repo ferry.Repository
+		err  error
+		want string
+	}{
+		{a, nil, "ok"}, {b, denied, "missing"}, {a, nil, "missing"},
+		{b, &ferry.Message{Kind: ferry.ErrUnavailable, Text: "away"}, "missing"}, {b, nil, "ok"},
+	} {
+		w.Git(t.Context(), step.repo, GitPull, step.err)
+		if got := state(); got != step.want {
+			t.Errorf("step %d: GitPull is %q, want %q", n, got, step.want)
+		}
+	}
+}
