@@ -168,15 +168,16 @@ Then push a smart commit:
   git -c user.name=Alice -c user.email=alice@example.com commit --allow-empty -m 'DEMO-1 #comment hello #time 1h #in-progress'
   git push
 
-and look at what Jira knows:
+and look at what Jira knows, and at gitferry's own page of the issue:
   %s/browse/DEMO-1
+  %s/issues/DEMO-1
 
 Users: alice (write), bob (read), root (admin).
-`, publicURL, info.CodeCommit, info.Jira, withToken, repo, sshCommand, info.SSH, repo, info.Jira)
+`, publicURL, info.CodeCommit, info.Jira, withToken, repo, sshCommand, info.SSH, repo, info.Jira, publicURL)
 	if alice.SSHKeyFile != "" {
 		fmt.Fprintf(w, "After an SSH clone: git config core.sshCommand '%s'\n", sshCommand)
 	}
 	for _, u := range info.Users {
-		fmt.Fprintf(w, "  %-6s token %s\n", u.Name, u.Token)
+		fmt.Fprintf(w, "  %-6s password %s  token %s\n", u.Name, u.Password, u.Token)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sync/errgroup"
 
+	"gitferry/api/web"
 	"gitferry/internal/config"
 	"gitferry/internal/failpoint"
 	"gitferry/internal/ferry"
@@ -104,7 +105,7 @@ func sandbox(ctx context.Context, o sandboxOptions, stdout, stderr io.Writer) er
 	defer in.close()
 	g, running := errgroup.WithContext(ctx)
 	in.run(running, g)
-	s, err := startServer(ctx, cfg, log)
+	s, err := startServer(ctx, cfg, true, log)
 	if err != nil {
 		return err
 	}
@@ -355,6 +356,10 @@ func (in *standIns) person(ctx context.Context, st *store.Store, name, display s
 	if err != nil {
 		return r, err
 	}
+	password := rand.Text()
+	if err := st.SetPassword(ctx, user.ID, web.HashPassword(password)); err != nil {
+		return r, err
+	}
 	keyFile := filepath.Join(in.dir, name+"_ed25519")
 	public, err := makeUserKey(keyFile, name)
 	if err != nil {
@@ -372,7 +377,7 @@ func (in *standIns) person(ctx context.Context, st *store.Store, name, display s
 	if _, err := addSSHKey(ctx, st, user.ID, "sandbox", public); err != nil {
 		return r, err
 	}
-	return readyUser{Name: name, Token: token.Reveal(), SSHKeyFile: keyFile}, nil
+	return readyUser{Name: name, Password: password, Token: token.Reveal(), SSHKeyFile: keyFile}, nil
 }
 
 // makeUserKey writes a fresh key pair and returns the public line.

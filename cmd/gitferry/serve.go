@@ -81,11 +81,14 @@ func newLog(cfg *config.Config, w io.Writer) *slog.Logger {
 // serve runs a server until ctx ends.
 func serve(ctx context.Context, cfg *config.Config, readyFile string, stderr io.Writer) error {
 	log := newLog(cfg, stderr)
-	s, err := startServer(ctx, cfg, log)
+	s, err := startServer(ctx, cfg, false, log)
 	if err != nil {
 		return err
 	}
 	defer s.close()
+	if err := s.api.FirstRun(ctx); err != nil {
+		return err
+	}
 	ready := s.ready()
 	if readyFile != "" {
 		if err := writeReady(readyFile, ready); err != nil {
@@ -107,10 +110,14 @@ type server struct {
 	api  *api.Server
 }
 
-// startServer opens data and listeners; nothing runs yet.
-func startServer(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *server, err error) {
+// startServer opens data and listeners; nothing runs yet. sandboxed says that
+// the data is the sandbox's, which serve refuses.
+func startServer(ctx context.Context, cfg *config.Config, sandboxed bool, log *slog.Logger) (_ *server, err error) {
 	if err := openData(cfg); err != nil {
 		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(cfg.DataDir), sandboxMark)); err == nil && !sandboxed {
+		return nil, usageError{fmt.Errorf("%s is the sandbox's; give serve a data directory of its own", cfg.DataDir)}
 	}
 	s := &server{}
 	defer func() {
@@ -157,7 +164,8 @@ func startServer(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *
 	s.api = api.New(api.Config{Store: st, Mirror: s.mirror, Git: s.git, Index: s.index, Outbox: s.outbox, Discovery: s.discovery,
 		Triggers: s.triggers, PullRequestHint: s.pullRequestHint,
 		Issues: s.issues, Pulls: s.pulls, Dialer: s.dialer, PublicURL: s.publicURL, SSHHost: s.sshHost(), Version: version, TrustClearText: s.trustClearText,
-		Connections: s.connector(), AddSSHKey: s.addKey, Policy: s.rules, SetPolicy: s.setPolicy, ParseOptions: s.readingOptions, GitHub: s.github(s.sshHost()), Stopping: ctx.Done(), Log: log})
+		Connections: s.connector(), AddSSHKey: s.addKey, Policy: s.rules, SetPolicy: s.setPolicy, ParseOptions: s.readingOptions, GitHub: s.github(s.sshHost()), Stopping: ctx.Done(),
+		DataDir: cfg.DataDir, Sandbox: sandboxed, Log: log})
 	return s, s.recover(ctx)
 }
 
@@ -299,6 +307,7 @@ type readyInfo struct {
 
 type readyUser struct {
 	Name       string `json:"name"`
+	Password   string `json:"password"`
 	Token      string `json:"token"`
 	SSHKeyFile string `json:"ssh_key_file"`
 	Rights     string `json:"rights"`
