@@ -81,7 +81,7 @@ func (d *Dir) Copy(ctx context.Context, repo ferry.Repository, progress func(lin
 func (d *Dir) copy(ctx context.Context, repo ferry.Repository, s *state, call *copyCall) {
 	err := errUpstreamMoved
 	for try := 0; try < lookRetries && errors.Is(err, errUpstreamMoved); try++ {
-		err = d.firstCopy(ctx, repo, s, call)
+		err = d.contained(func() error { return d.firstCopy(ctx, repo, s, call) })
 	}
 	s.mu.Lock()
 	s.copying = nil
@@ -98,7 +98,10 @@ func (d *Dir) firstCopy(ctx context.Context, repo ferry.Repository, s *state, ca
 	if err := d.Git.Init(ctx, s.path); err != nil {
 		return err
 	}
-	theirs, head, err := d.upstreamRefs(ctx, repo)
+	if err := writeConfig(s.path); err != nil {
+		return err
+	}
+	theirs, head, err := d.upstreamRefs(ctx, repo, s)
 	if err != nil {
 		return err
 	}

@@ -78,6 +78,7 @@ type state struct {
 	pushedAt map[ferry.RefName]uint64  // guarded by mu; epoch of the last push of a ref
 	copying  *copyCall                 // guarded by mu
 	packs    int                       // guarded by mu; packs added since the last upkeep
+	config   os.FileInfo               // guarded by mu; of the configuration when it was last read
 
 	sums       refSums // guarded by mu
 	grown      uint64  // guarded by mu; counts packs added
@@ -110,6 +111,9 @@ func (d *Dir) state(ctx context.Context, repo ferry.Repository) (*state, error) 
 			return nil, fmt.Errorf("opening the mirror of %s: %w", repo.Path(), err)
 		}
 	}
+	if err := s.checkConfig(); err != nil {
+		return nil, fmt.Errorf("using the mirror of %s: %w", repo.Path(), err)
+	}
 	if s.head == "" && repo.DefaultBranch != "" {
 		s.setHead(ferry.RefName("refs/heads/" + repo.DefaultBranch))
 	}
@@ -135,12 +139,15 @@ func (d *Dir) load(ctx context.Context, s *state) error {
 	case err != nil:
 		return err
 	}
+	if err := writeConfig(s.path); err != nil {
+		return err
+	}
 	refs, err := d.Git.Refs(ctx, s.path)
 	if err != nil {
 		return err
 	}
 	for _, r := range refs {
-		if Mirrored(r.Name) {
+		if Mirrored(string(r.Name)) {
 			s.refs[r.Name] = r
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"gitferry/internal/ferry"
 )
@@ -100,14 +101,24 @@ func (d *Dir) Apply(ctx context.Context, repo ferry.Repository, q *Quarantine, a
 			updates = append(updates, ferry.RefUpdate{Name: u.Name, Old: have, New: u.New})
 		}
 	}
-	if s.head == "" {
-		s.setHead(firstBranch(accepted))
+	if first := firstBranch(accepted); first != "" && !s.hasBranch() && !slices.ContainsFunc(accepted, func(u ferry.RefUpdate) bool { return u.Name == s.head }) {
+		s.setHead(first) // as CodeCommit does
 	}
 	s.mu.Unlock()
 	if len(updates) == 0 {
 		return nil
 	}
 	return d.moveRefs(ctx, s, updates, nil)
+}
+
+// hasBranch reports whether there is any branch. The caller holds s.mu.
+func (s *state) hasBranch() bool {
+	for name := range s.refs {
+		if name.IsBranch() {
+			return true
+		}
+	}
+	return false
 }
 
 // firstBranch chooses what HEAD names in a repository that was empty until

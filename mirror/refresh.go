@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -82,7 +83,10 @@ func (d *Dir) look(ctx context.Context, repo ferry.Repository, s *state, call *l
 	var updates []ferry.RefUpdate
 	err := errUpstreamMoved
 	for try := 0; try < lookRetries && errors.Is(err, errUpstreamMoved); try++ {
-		updates, err = d.refresh(ctx, repo, s)
+		err = d.contained(func() (err error) {
+			updates, err = d.refresh(ctx, repo, s)
+			return err
+		})
 	}
 	s.mu.Lock()
 	if s.failure = err; err == nil {
@@ -97,6 +101,17 @@ func (d *Dir) look(ctx context.Context, repo ferry.Repository, s *state, call *l
 	}
 }
 
+// contained runs work that others wait for; a panic becomes their error.
+func (d *Dir) contained(work func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			d.Log.Error("panic in a mirror", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic in a mirror: %v", p)
+		}
+	}()
+	return work()
+}
+
 var errUpstreamMoved = fmt.Errorf("upstream moved while it was read: %w", ferry.ErrUnavailable)
 
 // refresh looks at upstream's refs and, if the mirror is copied, moves the
@@ -105,7 +120,7 @@ func (d *Dir) refresh(ctx context.Context, repo ferry.Repository, s *state) ([]f
 	s.mu.Lock()
 	epoch, copied := s.epoch, s.copied
 	s.mu.Unlock()
-	theirs, head, err := d.upstreamRefs(ctx, repo)
+	theirs, head, err := d.upstreamRefs(ctx, repo, s)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +138,7 @@ func (d *Dir) refresh(ctx context.Context, repo ferry.Repository, s *state) ([]f
 }
 
 // upstreamRefs asks upstream for its refs and for what its HEAD names.
-func (d *Dir) upstreamRefs(ctx context.Context, repo ferry.Repository) (map[ferry.RefName]git.Ref, ferry.RefName, error) {
+func (d *Dir) upstreamRefs(ctx context.Context, repo ferry.Repository, s *state) (map[ferry.RefName]git.Ref, ferry.RefName, error) {
 	timeout := d.LookTimeout
 	if timeout == 0 {
 		timeout = defaultLookTimeout
@@ -143,7 +158,12 @@ func (d *Dir) upstreamRefs(ctx context.Context, repo ferry.Repository) (map[ferr
 		head = ferry.RefName("refs/heads/" + repo.DefaultBranch)
 	}
 	if head == "" && !headOID.IsZero() {
-		head = guessHead(refs, headOID)
+		s.mu.Lock()
+		head = s.head
+		s.mu.Unlock()
+		if refs[head].OID != headOID { // what it named so far may still be it
+			head = guessHead(refs, headOID)
+		}
 	}
 	return refs, head, nil
 }
@@ -176,8 +196,8 @@ func advertisedRefs(adv *pktline.Advertisement) (refs map[ferry.RefName]git.Ref,
 			headOID = r.OID
 			continue
 		}
-		name, err := ferry.ParseRefName(r.Name)
-		if err != nil || !Mirrored(name) {
+		name := ferry.RefName(r.Name)
+		if !Mirrored(r.Name) {
 			continue
 		}
 		refs[name] = git.Ref{Name: name, OID: r.OID, Peeled: r.Peeled}
@@ -192,10 +212,11 @@ func advertisedRefs(adv *pktline.Advertisement) (refs map[ferry.RefName]git.Ref,
 	return refs, "", headOID
 }
 
-// Mirrored reports whether refs of that name are kept in mirrors: all but
-// gitferry's own and replace refs.
-func Mirrored(n ferry.RefName) bool {
-	return !strings.HasPrefix(string(n), "refs/gitferry/") && !strings.HasPrefix(string(n), "refs/replace/")
+// Mirrored reports whether an upstream's ref of that name is kept in mirrors:
+// all that git allows but gitferry's own and replace refs.
+func Mirrored(name string) bool {
+	n, err := ferry.ParseRefName(name)
+	return err == nil && n != "HEAD" && !strings.HasPrefix(name, "refs/gitferry/") && !strings.HasPrefix(name, "refs/replace/")
 }
 
 // moveTo fetches what theirs has and the mirror has not, and moves the refs.
@@ -277,7 +298,11 @@ func (d *Dir) fetch(ctx context.Context, repo ferry.Repository, s *state, wanted
 		if strings.Contains(exit.Stderr, "couldn't find remote ref") || strings.Contains(exit.Stderr, "not our ref") {
 			return errUpstreamMoved
 		}
-		return &ferry.Message{Kind: ferry.ErrUnavailable, Cause: err, Text: "fetching " + repo.Path() + " from upstream did not work"}
+		text := "fetching " + repo.Path() + " from upstream did not work"
+		if m := (*ferry.Message)(nil); errors.As(err, &m) {
+			text += ": " + m.Text
+		}
+		return &ferry.Message{Kind: ferry.ErrUnavailable, Cause: err, Text: text}
 	}
 	if err != nil {
 		return err
@@ -313,7 +338,7 @@ func (d *Dir) keep(s *state, q *Quarantine) error {
 // moveRefs moves the mirror's refs and what is known of them. The caller
 // holds the apply lock; known gives peeled values, if the caller has them.
 func (d *Dir) moveRefs(ctx context.Context, s *state, updates []ferry.RefUpdate, known map[ferry.RefName]git.Ref) error {
-	if err := d.Git.UpdateRefs(ctx, s.path, updates); err != nil {
+	if err := d.updateRefs(ctx, s, updates); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -333,20 +358,71 @@ func (d *Dir) moveRefs(ctx context.Context, s *state, updates []ferry.RefUpdate,
 	}
 	s.sorted = nil
 	s.mu.Unlock()
-	if err := d.writeHead(ctx, s); err != nil {
+	if err := d.writeHead(ctx, s); err != nil || !reread {
 		return err
 	}
-	if !reread {
+	return d.reread(ctx, s)
+}
+
+// updateRefs moves refs on disk. Whoever holds the apply lock is the only one
+// who writes refs, so lock files that are in the way are those of a git that
+// was killed: they are removed. If it fails for good, what is known of the
+// refs is read anew, since some may have moved.
+func (d *Dir) updateRefs(ctx context.Context, s *state, updates []ferry.RefUpdate) error {
+	err := d.Git.UpdateRefs(ctx, s.path, updates)
+	if err == nil {
 		return nil
 	}
+	if readErr := d.reread(ctx, s); readErr != nil {
+		return errors.Join(err, readErr)
+	}
+	if !strings.Contains(err.Error(), ".lock': File exists") {
+		return err
+	}
+	if err := removeRefLocks(s.path); err != nil {
+		return err
+	}
+	d.Log.Warn("removed lock files that a killed git had left", "mirror", s.path)
+	s.mu.Lock()
+	left := make([]ferry.RefUpdate, 0, len(updates))
+	for _, u := range updates { // without what has moved already
+		if u.Old = s.refs[u.Name].OID; u.Old != u.New {
+			left = append(left, u)
+		}
+	}
+	s.mu.Unlock()
+	if err := d.Git.UpdateRefs(ctx, s.path, left); err != nil {
+		return errors.Join(err, d.reread(ctx, s))
+	}
+	return nil
+}
+
+// removeRefLocks removes the lock files of refs of the mirror at dir.
+func removeRefLocks(dir string) error {
+	for _, name := range []string{"packed-refs.lock", "HEAD.lock"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return filepath.WalkDir(filepath.Join(dir, "refs"), func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasSuffix(path, ".lock") {
+			return err
+		}
+		return os.Remove(path)
+	})
+}
+
+// reread reads the refs from disk.
+func (d *Dir) reread(ctx context.Context, s *state) error {
 	refs, err := d.Git.Refs(ctx, s.path)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	clear(s.refs)
 	for _, r := range refs {
-		if Mirrored(r.Name) {
+		if Mirrored(string(r.Name)) {
 			s.refs[r.Name] = r
 		}
 	}

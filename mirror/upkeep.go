@@ -30,10 +30,17 @@ func (d *Dir) Upkeep(ctx context.Context, repo ferry.Repository) error {
 	if err != nil {
 		return err
 	}
-	return d.maintain(ctx, repo, s,
+	err = d.maintain(ctx, repo, s,
 		[]string{"repack", "--geometric=2", "-d", "--write-midx", "--write-bitmap-index", "--quiet"},
-		[]string{"commit-graph", "write", "--reachable", "--changed-paths", "--no-progress"},
-		[]string{"pack-refs", "--all"})
+		[]string{"commit-graph", "write", "--reachable", "--changed-paths", "--no-progress"})
+	if err != nil {
+		return err
+	}
+	if err := s.hold(ctx); err != nil { // the only writer of refs is who holds it
+		return err
+	}
+	defer s.unhold()
+	return d.maintain(ctx, repo, s, []string{"pack-refs", "--all"})
 }
 
 // Purge removes at once every object that no ref reaches, as after a forced
@@ -73,7 +80,7 @@ func (d *Dir) dropHidden(ctx context.Context, s *state) error {
 	}
 	var hidden []ferry.RefUpdate
 	for _, r := range refs {
-		if !Mirrored(r.Name) {
+		if !Mirrored(string(r.Name)) {
 			hidden = append(hidden, ferry.RefUpdate{Name: r.Name, Old: r.OID})
 		}
 	}

@@ -230,7 +230,7 @@ func (p *push) catchUp(ctx context.Context) error {
 		}
 		same := true
 		for _, r := range p.up.Advertisement.Refs {
-			if strings.HasPrefix(r.Name, "refs/heads/") || strings.HasPrefix(r.Name, "refs/tags/") {
+			if mirror.Mirrored(r.Name) {
 				same = same && have[ferry.RefName(r.Name)] == r.OID
 			}
 		}

@@ -107,7 +107,7 @@ func (d *Doctor) repository(ctx context.Context, repo ferry.Repository) (Reposit
 	}
 	theirs := make(map[ferry.RefName]ferry.OID)
 	for _, r := range adv.Refs {
-		if name, err := ferry.ParseRefName(r.Name); err == nil && name != "HEAD" && mirror.Mirrored(name) {
+		if name := ferry.RefName(r.Name); mirror.Mirrored(r.Name) {
 			theirs[name] = r.OID
 		}
 	}

@@ -66,7 +66,7 @@ func (r *Runner) Commits(ctx context.Context, dir string, w Walk, yield func(Com
 	}
 	args = append(args, "--stdin")
 	if w.NotAll {
-		args = append(args, "--not", "--all")
+		args = append(args, "--not", "--exclude=refs/gitferry/*", "--all") // not what only we keep
 	}
 	pr, pw := io.Pipe()
 	p, err := r.Start(ctx, Command{Dir: dir, Args: args, Stdin: &in, Stdout: pw, Objects: w.Objects})
