@@ -111,9 +111,7 @@ func (d *Dir) firstCopy(ctx context.Context, repo ferry.Repository, s *state, ca
 		return err
 	}
 	s.mu.Lock()
-	for _, r := range left {
-		s.refs[r.Name] = r
-	}
+	s.know(left)
 	if head != "" {
 		s.setHead(head)
 	}

@@ -146,11 +146,7 @@ func (d *Dir) load(ctx context.Context, s *state) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range refs {
-		if Mirrored(string(r.Name)) {
-			s.refs[r.Name] = r
-		}
-	}
+	s.know(refs)
 	if b, err := os.ReadFile(filepath.Join(s.path, "HEAD")); err == nil {
 		if name, ok := strings.CutPrefix(strings.TrimSpace(string(b)), "ref: "); ok {
 			s.head = ferry.RefName(name)
@@ -158,6 +154,17 @@ func (d *Dir) load(ctx context.Context, s *state) error {
 	}
 	s.copied, s.loaded, s.sorted = true, true, nil
 	return nil
+}
+
+// know takes over the refs on disk. The caller holds s.mu.
+func (s *state) know(refs []git.Ref) {
+	clear(s.refs)
+	for _, r := range refs {
+		if Mirrored(string(r.Name)) {
+			s.refs[r.Name] = r
+		}
+	}
+	s.sorted = nil
 }
 
 // setHead remembers what HEAD names. The caller holds s.mu; the file follows

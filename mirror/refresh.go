@@ -420,13 +420,7 @@ func (d *Dir) reread(ctx context.Context, s *state) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	clear(s.refs)
-	for _, r := range refs {
-		if Mirrored(string(r.Name)) {
-			s.refs[r.Name] = r
-		}
-	}
-	s.sorted = nil
+	s.know(refs)
 	return nil
 }
 

@@ -31,6 +31,27 @@ func TestPushBothDoors(t *testing.T) {
 	w.settled()
 }
 
+// An empty repository and one with a branch are cloned through either door in
+// every version of the protocol.
+func TestCloneVersions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	work := w.work()
+	for _, state := range []string{"empty", "full"} {
+		for name, url := range w.urls() {
+			for version := range 3 {
+				r := w.work()
+				r.Run("-c", fmt.Sprintf("protocol.version=%d", version), "fetch", url, "+refs/*:refs/copy/*")
+				if n := len(r.Refs()); n != len(work.Refs()) {
+					t.Errorf("%s, %s, version %d: %d refs came, want %d", state, name, version, n, len(work.Refs()))
+				}
+			}
+		}
+		work.Commit("one", "file", "1")
+		work.Run("push", w.url, "HEAD:refs/heads/main")
+	}
+}
+
 // A branch that is rewritten is refused even if another branch of the same
 // push grows out of the old tip.
 func TestRewriteBesideAChild(t *testing.T) {

@@ -138,8 +138,17 @@ func (s *Server) advertise(ctx context.Context, w io.Writer, view mirror.View, v
 	if err != nil {
 		return err
 	}
+	if len(view.Refs) == 0 { // git 2.39 says nothing of an empty repository
+		out := pktline.NewWriter(w)
+		if version > 0 {
+			if err := out.Printf("version %d\n", version); err != nil {
+				return err
+			}
+		}
+		return out.Flush()
+	}
 	symref := ""
-	if len(view.Refs) > 0 && view.Refs[0].Name == "HEAD" {
+	if view.Refs[0].Name == "HEAD" {
 		symref = "symref=HEAD:" + string(view.Head)
 	}
 	var list pktline.Capabilities

@@ -3,6 +3,7 @@ package git
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,28 +31,34 @@ type Ref struct {
 	Peeled ferry.OID // zero unless the ref holds an annotated tag
 }
 
-// Refs lists all refs of the repository at dir, ordered by name.
+// maxRefList is room for a million refs, annotated tags with long names.
+const maxRefList = 512 << 20 // bytes
+
+// Refs lists all refs of the repository at dir, ordered by name. It asks
+// show-ref, which follows tags of tags to their end; for-each-ref of git 2.39
+// follows one step only.
 func (r *Runner) Refs(ctx context.Context, dir string) ([]Ref, error) {
-	out, err := r.Output(ctx, Command{Dir: dir, Args: []string{"for-each-ref", "--format=%(objectname) %(*objectname) %(refname)"}})
+	var out bytes.Buffer
+	err := r.Run(ctx, Command{Dir: dir, Args: []string{"show-ref", "--dereference"}, Stdout: &limitedWriter{w: &out, left: maxRefList}})
+	var exit *ExitError
+	if errors.As(err, &exit) && exit.Code == 1 && exit.Stderr == "" {
+		return nil, nil // there is none
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listing refs: %w", err)
 	}
 	var refs []Ref
-	for line := range bytes.Lines(out) {
-		part := strings.SplitN(strings.TrimSuffix(string(line), "\n"), " ", 3)
-		if len(part) != 3 {
+	for line := range bytes.Lines(out.Bytes()) {
+		hex, name, ok := strings.Cut(strings.TrimSuffix(string(line), "\n"), " ")
+		oid, err := ferry.ParseOID(hex)
+		if err != nil || !ok {
 			return nil, fmt.Errorf("listing refs: line %q not understood", line)
 		}
-		ref := Ref{Name: ferry.RefName(part[2])}
-		if ref.OID, err = ferry.ParseOID(part[0]); err != nil {
-			return nil, fmt.Errorf("listing refs: %w", err)
+		if _, peeled := strings.CutSuffix(name, "^{}"); peeled {
+			refs[len(refs)-1].Peeled = oid // follows its tag
+			continue
 		}
-		if part[1] != "" {
-			if ref.Peeled, err = ferry.ParseOID(part[1]); err != nil {
-				return nil, fmt.Errorf("listing refs: %w", err)
-			}
-		}
-		refs = append(refs, ref)
+		refs = append(refs, Ref{Name: ferry.RefName(name), OID: oid})
 	}
 	return refs, nil
 }

@@ -7,23 +7,23 @@ import (
 	"gitferry/internal/git"
 )
 
-// A ref is a line of for-each-ref.
+// A ref is a line of an advertisement.
 type ref struct {
 	name, oid string
-	peeled    string // the commit of an annotated tag, else ""
+	peeled    string // what an annotated tag leads to in the end, else ""
 }
 
 // refs lists a repository's refs in order of name.
 func (s *Server) refs(ctx context.Context, r *repository) ([]ref, error) {
-	out, err := s.git(ctx, r, "for-each-ref", "--format=%(objectname) %(*objectname) %(refname)")
+	refs, err := s.cfg.Git.Refs(ctx, r.dir)
 	if err != nil {
 		return nil, err
 	}
-	var list []ref
-	for line := range strings.SplitSeq(out, "\n") {
-		f := strings.SplitN(line, " ", 3)
-		if len(f) == 3 {
-			list = append(list, ref{oid: f[0], peeled: f[1], name: f[2]})
+	list := make([]ref, len(refs))
+	for i, f := range refs {
+		list[i] = ref{name: string(f.Name), oid: f.OID.String()}
+		if !f.Peeled.IsZero() {
+			list[i].peeled = f.Peeled.String()
 		}
 	}
 	return list, nil
