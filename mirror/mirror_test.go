@@ -433,7 +433,7 @@ func TestUpkeep(t *testing.T) {
 			}
 		}
 	})
-	for i := range 12 {
+	for i := range 6 {
 		prior := w.refs()["refs/heads/main"]
 		next := w.work.Commit("more", "a", strings.Repeat("x", i+1))
 		w.work.Run("push", "-q", "-f", "origin", "HEAD:refs/heads/main")

@@ -158,6 +158,9 @@ func (h *httpGit) signIn(rest string) (ferry.Subject, error) {
 		return ferry.Subject{}, &ferry.Message{Kind: ferry.ErrDenied, Text: "credentials are not accepted over clear text; use https"}
 	}
 	if !ok {
+		if !h.s.strangers.knock(h.r.RemoteAddr, false, h.s.now()) {
+			return ferry.Subject{}, errKnocking
+		}
 		return ferry.Subject{}, errSignIn
 	}
 	if iamUser.MatchString(user) && !isOurs(token) {
@@ -170,8 +173,15 @@ func (h *httpGit) signIn(rest string) (ferry.Subject, error) {
 		}
 		return ferry.Subject{}, errPass
 	}
+	if !h.s.strangers.mayTry(h.r.RemoteAddr, token, h.s.now()) {
+		return ferry.Subject{}, errKnocking
+	}
 	subject, err := h.s.Store.SubjectByToken(h.r.Context(), token, h.r.RemoteAddr)
-	if errors.Is(err, ferry.ErrDenied) || errors.Is(err, ferry.ErrNotFound) {
+	switch {
+	case err == nil:
+		h.s.strangers.letIn(h.r.RemoteAddr, token, h.s.now())
+	case errors.Is(err, ferry.ErrDenied) || errors.Is(err, ferry.ErrNotFound):
+		h.s.strangers.knock(h.r.RemoteAddr, true, h.s.now())
 		return ferry.Subject{}, errSignIn
 	}
 	return subject, err

@@ -64,8 +64,9 @@ type Server struct {
 	capsMu sync.Mutex
 	caps   *capabilities // guarded by capsMu
 
-	gates  gates
-	passes passes
+	gates     gates
+	strangers strangers
+	passes    passes
 	// pushes counts pushes from release to done, so that a stop can wait.
 	pushes sync.WaitGroup
 }
