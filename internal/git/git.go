@@ -26,6 +26,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"gitferry/internal/ferry"
 )
@@ -44,6 +45,8 @@ type Runner struct {
 	version string
 	spawn   chan spawnRequest
 	lock    *os.File // inherited by every child, see ChildLock
+
+	killDelay time.Duration // killDelay but in tests
 }
 
 // New finds git on the PATH and checks its version. dir is a private directory
@@ -63,7 +66,7 @@ func New(ctx context.Context, dir string) (*Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Runner{path: path, home: home, spawn: make(chan spawnRequest), lock: lock}
+	r := &Runner{path: path, home: home, spawn: make(chan spawnRequest), lock: lock, killDelay: killDelay}
 	go spawner(r.spawn)
 	out, err := r.Output(ctx, Command{Args: []string{"version"}})
 	if err != nil {

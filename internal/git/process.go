@@ -24,8 +24,8 @@ const (
 	maxStderr          = 64 << 10
 )
 
-// killDelay is the time between TERM and KILL; a variable for tests only.
-var killDelay = 5 * time.Second
+// killDelay is the time between TERM and KILL.
+const killDelay = 5 * time.Second
 
 // A Process is a running git.
 type Process struct {
@@ -74,7 +74,7 @@ func (r *Runner) Start(ctx context.Context, c Command) (*Process, error) {
 		_ = syscall.Kill(-pid, syscall.SIGTERM)
 		select {
 		case <-p.ended: // what is left of the group ends at once
-		case <-time.After(killDelay):
+		case <-time.After(r.killDelay):
 		}
 		_ = syscall.Kill(-pid, syscall.SIGKILL)
 	})

@@ -98,9 +98,8 @@ func TestLimits(t *testing.T) {
 // The end of the context ends git and all that it started, also what does not
 // listen.
 func TestKill(t *testing.T) {
-	killDelay = 200 * time.Millisecond
-	defer func() { killDelay = 5 * time.Second }()
 	r := newRunner(t)
+	r.killDelay = 200 * time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	pids := filepath.Join(t.TempDir(), "pids")
 	p, err := r.Start(ctx, Command{Args: shell(`trap "" TERM; sleep 600 & echo $$ $! >` + pids + `; wait; wait`)})
