@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -253,7 +254,7 @@ func (l *Lookup) Refresh(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(projects) != len(before) && l.ProjectsChanged != nil {
+	if l.ProjectsChanged != nil && !sameKeys(projects, before) {
 		l.ProjectsChanged(ctx)
 	}
 	return nil
@@ -274,4 +275,10 @@ func (l *Lookup) learnCloudID(ctx context.Context, client *jira.Client, site sto
 		return client, site, err
 	}
 	return l.Sites.Client(ctx)
+}
+
+// sameKeys reports whether two lists hold the same keys in any order.
+func sameKeys(a, b []string) bool {
+	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
+	return slices.Equal(a, b)
 }
