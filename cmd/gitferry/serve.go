@@ -240,6 +240,7 @@ func (s *server) run(ctx context.Context) error {
 func (s *server) serveHTTP(ctx context.Context) error {
 	srv := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r = asSent(r, s.cfg.HTTP.TrustedProxies)
 			if proxy.IsGitPath(r.URL.EscapedPath()) {
 				s.proxy.ServeHTTP(w, r)
 				return
