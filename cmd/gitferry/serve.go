@@ -116,9 +116,6 @@ func startServer(ctx context.Context, cfg *config.Config, sandboxed bool, log *s
 	if err := openData(cfg); err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(filepath.Join(filepath.Dir(cfg.DataDir), sandboxMark)); err == nil && !sandboxed {
-		return nil, usageError{fmt.Errorf("%s is the sandbox's; give serve a data directory of its own", cfg.DataDir)}
-	}
 	s := &server{}
 	defer func() {
 		if err != nil {
@@ -127,6 +124,9 @@ func startServer(ctx context.Context, cfg *config.Config, sandboxed bool, log *s
 	}()
 	if s.lock, err = lockInstance(cfg); err != nil {
 		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(cfg.DataDir), sandboxMark)); err == nil && !sandboxed {
+		return nil, usageError{fmt.Errorf("%s is the sandbox's; give serve a data directory of its own", cfg.DataDir)}
 	}
 	st, err := openStore(ctx, cfg, log)
 	if err != nil {
