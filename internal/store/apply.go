@@ -71,6 +71,9 @@ type indexing struct {
 	seen  int64
 	stmts map[string]*sql.Stmt // by text; database/sql closes them with tx
 	done  Applied
+
+	version, versions int64 // the last one given out and the last of its block
+	block             int64 // size of that block; 0: none yet
 }
 
 func (s *Store) indexing(ctx context.Context, tx *sql.Tx, repo ferry.RepositoryID) *indexing {
@@ -101,6 +104,24 @@ func (x *indexing) exec(text string, args ...any) (int64, error) {
 		return 0, err
 	}
 	return res.RowsAffected()
+}
+
+// insert runs a statement that adds one row or, on a conflict, none. It
+// returns the row's id and whether there is a new one.
+func (x *indexing) insert(text string, args ...any) (id int64, added bool, err error) {
+	st, err := x.stmt(text)
+	if err != nil {
+		return 0, false, err
+	}
+	res, err := st.ExecContext(x.ctx, args...)
+	if err != nil {
+		return 0, false, err
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return 0, false, err
+	}
+	id, err = res.LastInsertId()
+	return id, err == nil, err
 }
 
 // row reads the one row of a query; none is sql.ErrNoRows.

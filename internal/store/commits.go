@@ -17,41 +17,41 @@ func (x *indexing) addCommit(c Commit) error {
 	for _, p := range c.Parents {
 		parents = append(parents, p[:]...)
 	}
-	n, err := x.exec(`
+	id, added, err := x.insert(`
 		INSERT INTO git_commit (
 			repository_id, oid, parents, author_name, author_email, authored_at,
 			committer_name, committer_email, committed_at, message, initial, reachable, linked, seen_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)
 		ON CONFLICT DO NOTHING`,
 		x.repo, c.OID[:], parents, c.Author.Name, c.Author.Email, ms(c.AuthoredAt),
-		c.Committer.Name, c.Committer.Email, ms(c.CommittedAt), cutMessage(c.Message), c.Initial, x.seen)
+		c.Committer.Name, c.Committer.Email, ms(c.CommittedAt), cutMessage(c.Message), c.Initial, len(c.Links) > 0, x.seen)
 	if err != nil {
 		return fmt.Errorf("adding commit %s: %w", c.OID.Short(), err)
 	}
-	x.done.Commits += int(n)
-	if n == 1 && len(c.Links) == 0 && len(c.Unknown) == 0 {
-		return nil
-	}
-	var id, committedAt int64
-	if err := x.row([]any{&id, &committedAt}, `
-		SELECT id, committed_at FROM git_commit
-		WHERE repository_id = ? AND oid = ?`, x.repo, c.OID[:]); err != nil {
-		return fmt.Errorf("adding commit %s: %w", c.OID.Short(), err)
-	}
-	if n == 0 {
-		if _, err := x.exec(`UPDATE git_commit SET reachable = 1 WHERE id = ? AND reachable = 0`, id); err != nil {
+	committedAt := ms(c.CommittedAt)
+	if added {
+		x.done.Commits++
+	} else {
+		if err := x.row([]any{&id, &committedAt}, `
+			SELECT id, committed_at FROM git_commit
+			WHERE repository_id = ? AND oid = ?`, x.repo, c.OID[:]); err != nil {
+			return fmt.Errorf("adding commit %s: %w", c.OID.Short(), err)
+		}
+		if _, err := x.exec(`
+			UPDATE git_commit SET reachable = 1, linked = linked OR ?
+			WHERE id = ? AND (reachable = 0 OR linked = 0 AND ?)`, len(c.Links) > 0, id, len(c.Links) > 0); err != nil {
 			return fmt.Errorf("adding commit %s: %w", c.OID.Short(), err)
 		}
 	}
-	if err := x.linkCommit(id, committedAt, c); err != nil {
+	if err := x.linkCommit(id, committedAt, c, added); err != nil {
 		return fmt.Errorf("linking commit %s: %w", c.OID.Short(), err)
 	}
 	return nil
 }
 
 // linkCommit adds the links of the commit in row id. A key that becomes a
-// link is no candidate any more.
-func (x *indexing) linkCommit(id, committedAt int64, c Commit) error {
+// link is no candidate any more; a commit added just now has none.
+func (x *indexing) linkCommit(id, committedAt int64, c Commit, added bool) error {
 	for _, l := range c.Links {
 		if _, err := x.exec(`
 			INSERT INTO link (commit_id, issue_key, reason, committed_at, repository_id)
@@ -59,12 +59,10 @@ func (x *indexing) linkCommit(id, committedAt int64, c Commit) error {
 			ON CONFLICT DO NOTHING`, id, l.Key, l.Reason, committedAt, x.repo); err != nil {
 			return err
 		}
-		if _, err := x.exec(`DELETE FROM candidate WHERE commit_id = ? AND issue_key = ?`, id, l.Key); err != nil {
-			return err
+		if added {
+			continue
 		}
-	}
-	if len(c.Links) > 0 {
-		if _, err := x.exec(`UPDATE git_commit SET linked = 1 WHERE id = ? AND linked = 0`, id); err != nil {
+		if _, err := x.exec(`DELETE FROM candidate WHERE commit_id = ? AND issue_key = ?`, id, l.Key); err != nil {
 			return err
 		}
 	}

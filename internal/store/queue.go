@@ -63,6 +63,16 @@ func (x *indexing) queueEntity(e Entity) error {
 		return invalid("entity kind %.40q: want commit, branch or pull_request", e.Kind)
 	}
 	keys := sortedKeys(e.Keys)
+	if len(keys) > 0 {
+		added, err := x.addEntity(e, keys)
+		if err != nil {
+			return fmt.Errorf("queueing %s %s: %w", e.Kind, e.EntityID, err)
+		}
+		if added {
+			x.done.Entities++
+			return nil
+		}
+	}
 	var id int64
 	var had []ferry.IssueKey
 	var state EntityState
@@ -71,13 +81,10 @@ func (x *indexing) queueEntity(e Entity) error {
 		SELECT id, keys, state, backfill FROM entity
 		WHERE site_id = ? AND repository_id = ? AND kind = ? AND entity_id = ?`,
 		site, x.repo, e.Kind, e.EntityID)
-	isNew := errors.Is(err, sql.ErrNoRows)
 	waits := state == EntityPending || state == EntityRetry || state == EntityWaiting
 	switch {
-	case isNew && len(keys) == 0:
+	case errors.Is(err, sql.ErrNoRows):
 		return nil
-	case isNew:
-		err = x.addEntity(e, keys)
 	case err != nil:
 	case e.Kind == EntityCommit && waits && slices.Equal(had, keys) && (e.Backfill || !backfill):
 		return nil
@@ -92,30 +99,40 @@ func (x *indexing) queueEntity(e Entity) error {
 	return nil
 }
 
-// nextVersion grows whatever the clock does.
+// nextVersion grows whatever the clock does. A transaction takes numbers by
+// the block, each twice as large as the one before; those left over are lost.
 func (x *indexing) nextVersion() (v int64, err error) {
-	err = x.row([]any{&v}, `
-		UPDATE counter SET value = max(value + 1, ?) WHERE name = 'version'
-		RETURNING value`, x.now*1000)
-	return v, err
+	if x.version == x.versions {
+		x.block = max(1, 2*x.block)
+		err := x.row([]any{&x.versions}, `
+			UPDATE counter SET value = max(value + 1, ?1) + ?2 - 1 WHERE name = 'version'
+			RETURNING value`, x.now*1000, x.block)
+		if err != nil {
+			return 0, err
+		}
+		x.version = x.versions - x.block
+	}
+	x.version++
+	return x.version, nil
 }
 
-func (x *indexing) addEntity(e Entity, keys []ferry.IssueKey) error {
+// addEntity adds an entity; added is false if it is there already.
+func (x *indexing) addEntity(e Entity, keys []ferry.IssueKey) (added bool, err error) {
 	version, err := x.nextVersion()
 	if err != nil {
-		return err
+		return false, err
 	}
-	var id int64
-	if err := x.row([]any{&id}, `
+	id, added, err := x.insert(`
 		INSERT INTO entity (
 			site_id, repository_id, kind, entity_id, keys, version, backfill, state, attempts,
 			next_at, sent_at, queued_at, delivered_version, delivered_keys, problem, lease_boot, lease_until)
 		VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', 0, ?, 0, ?, 0, '[]', '', '', 0)
-		RETURNING id`,
-		site, x.repo, e.Kind, e.EntityID, asJSON(keys), version, e.Backfill, x.now, x.now); err != nil {
-		return err
+		ON CONFLICT DO NOTHING`,
+		site, x.repo, e.Kind, e.EntityID, asJSON(keys), version, e.Backfill, x.now, x.now)
+	if err != nil || !added {
+		return false, err
 	}
-	return x.keyEntity(id, keys)
+	return true, x.keyEntity(id, keys)
 }
 
 // replaceEntity gives the entity a newer version. While it is leased the
