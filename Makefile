@@ -54,8 +54,8 @@ cover: packages ## write coverage.out and print the total
 	$(GO) test -coverprofile=coverage.out -coverpkg=./... ./...
 	$(GO) tool cover -func=coverage.out | tail -n 1
 
-bench: ## run the benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: ## measure against plain git, write the table to bench.md
+	$(GO) test -run '^TestTable$$' -count 1 -timeout 30m -v ./internal/bench -args -table '$(CURDIR)/bench.md'
 
 clean: ## remove what was built
 	rm -rf bin coverage.out

@@ -68,13 +68,14 @@ var allowed = map[string][]string{
 	"internal/importtest":            {},
 	"internal/sandbox/jira/contract": {"internal/sandbox/faults", "internal/sandbox/jira"},
 	"internal/e2e":                   {anything},
+	"internal/bench":                 {anything},
 }
 
 // anything stands for every package but those for tests only.
 const anything = "*"
 
 // testsOnly are packages that no ordinary file outside this list may import.
-var testsOnly = []string{"internal/e2e", "internal/gittest", "internal/importtest", "internal/sandbox/jira/contract"}
+var testsOnly = []string{"internal/bench", "internal/e2e", "internal/gittest", "internal/importtest", "internal/sandbox/jira/contract"}
 
 // forTests are packages that the test files of every package may import in
 // addition to its own row. No client is among them, so that a stand-in's tests
