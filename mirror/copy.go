@@ -126,6 +126,9 @@ func (d *Dir) firstCopy(ctx context.Context, repo ferry.Repository, s *state, ca
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.copied, s.ahead, s.sorted = true, nil, nil
+	if len(theirs) > 0 {
+		s.packs = upkeepAfter // what makes reads fast is not there yet
+	}
 	s.lookedAt, s.failure = start, nil
 	return nil
 }

@@ -152,6 +152,9 @@ func (d *Dir) load(ctx context.Context, s *state) error {
 			s.head = ferry.RefName(name)
 		}
 	}
+	if packs, err := filepath.Glob(filepath.Join(s.path, "objects", "pack", "*.pack")); err == nil {
+		s.packs = len(packs)
+	}
 	s.copied, s.loaded, s.sorted = true, true, nil
 	return nil
 }

@@ -145,6 +145,12 @@ func (x *Index) repository(ctx context.Context, repo ferry.Repository, progress 
 	}
 	if r.moved {
 		x.synced(repo.ID)
+		if x.Mirror.NeedsUpkeep(ctx, repo) {
+			if _, err := x.Store.Enqueue(ctx, store.Job{Op: store.OpUpkeep, Repository: repo.ID, Source: "scheduled"}); err != nil {
+				return err
+			}
+			x.Ring()
+		}
 		return x.Store.Changed(ctx, repo.ID, x.now().Add(x.PollMin))
 	}
 	return nil
