@@ -104,5 +104,3 @@ func books(b *bench) {
 	}
 	b.add(r)
 }
-
-func many(b *bench) {}
