@@ -67,6 +67,9 @@ func (d *SSHDoor) Run(ctx context.Context, ln net.Listener) error {
 		return err
 	}
 	if err := r.testNoKey(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // told to stop before the door was open
+		}
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { ln.Close() })

@@ -77,7 +77,7 @@ func TestRepositoryConfigIsOverruled(t *testing.T) {
 // Children are bounded in memory, files, time and core dumps (GIT-3).
 func TestLimits(t *testing.T) {
 	r := newRunner(t)
-	out, err := r.Output(t.Context(), Command{Args: shell("sleep 0.2; cat /proc/self/limits"), MaxFile: 12345})
+	out, err := r.Output(t.Context(), Command{Args: shell("sleep 1; cat /proc/self/limits"), MaxFile: 12345})
 	if err != nil {
 		t.Fatal(err)
 	}
