@@ -28,14 +28,14 @@ func (r *run) change(ctx context.Context, g group, batch []git.Commit) (store.Ch
 	}
 	for _, b := range batch {
 		parsed := smartcommit.Parse(b.Message, r.settings.Parse)
-		row := commitRow(b, parsed, r.initial)
+		row := commitRow(b, parsed, g.history)
 		if _, tip := r.tips[b.OID]; tip {
 			r.tips[b.OID] = &row
 		}
 		r.unknown = r.unknown || len(parsed.Unknown) > 0
 		if len(parsed.Keys) > 0 {
 			c.Entities = append(c.Entities, store.Entity{Repository: r.repo.ID, Kind: store.EntityCommit, EntityID: b.OID.String(),
-				Keys: parsed.Keys, Backfill: r.initial})
+				Keys: parsed.Keys, Backfill: g.history})
 		}
 		if known[b.OID] {
 			c.Found = append(c.Found, b.OID)
@@ -67,7 +67,7 @@ func commitRow(b git.Commit, parsed smartcommit.Result, initial bool) store.Comm
 // runsCommands reports whether the commands of a commit are carried out: not
 // in a first index, not where they are switched off, not of old commits.
 func (r *run) runsCommands(g group, b git.Commit) bool {
-	return !r.initial && r.settings.RunCommands && r.repo.SmartCommits && !g.push.NoSmartCommits &&
+	return !g.history && r.settings.RunCommands && r.repo.SmartCommits && !g.push.NoSmartCommits &&
 		r.x.now().Sub(b.CommittedAt) <= r.settings.MaxAge
 }
 
@@ -114,7 +114,7 @@ func (r *run) finish(ctx context.Context, c *store.Change, g group, now map[ferr
 		if !u.Old.IsZero() && !parents[u.Old] {
 			moved = append(moved, u.Old)
 		}
-		entity := store.Entity{Repository: r.repo.ID, Kind: store.EntityBranch, EntityID: string(u.Name), Backfill: r.initial}
+		entity := store.Entity{Repository: r.repo.ID, Kind: store.EntityBranch, EntityID: string(u.Name), Backfill: g.history}
 		if !u.IsDelete() {
 			c.RefLinks[u.Name] = r.nameKeys(u.Name)
 			var err error

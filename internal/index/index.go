@@ -181,6 +181,7 @@ type run struct {
 type group struct {
 	push    store.Push // zero: found by looking
 	updates []ferry.RefUpdate
+	history bool // part of a first index: runs no commands
 }
 
 func (r *run) apply(ctx context.Context) error {
@@ -252,9 +253,18 @@ func (r *run) split(ctx context.Context, updates []ferry.RefUpdate) ([]group, er
 	byPush := make(map[ferry.PushID]int)
 	for _, u := range updates {
 		p, ok := pushOf(pushes, u)
+		if ok && r.initial && p.State != store.PushReleased && p.State != store.PushResolved {
+			ok = false // its end was booked before: history by now
+		}
 		if !ok {
 			rest.updates = append(rest.updates, u)
 			continue
+		}
+		if before := oldOf(p, u.Name); r.initial && u.Old.IsZero() && !before.IsZero() {
+			// A push came before the first index: what it found is history, what
+			// it brought is not.
+			rest.updates = append(rest.updates, ferry.RefUpdate{Name: u.Name, New: before})
+			u.Old = before
 		}
 		i, ok := byPush[p.ID]
 		if !ok {
@@ -265,6 +275,7 @@ func (r *run) split(ctx context.Context, updates []ferry.RefUpdate) ([]group, er
 		groups[i].updates = append(groups[i].updates, u)
 	}
 	slices.SortFunc(groups, func(a, b group) int { return int(a.push.ID - b.push.ID) })
+	rest.history = r.initial
 	if len(rest.updates) > 0 || len(groups) == 0 {
 		groups = append([]group{rest}, groups...)
 	}
@@ -286,6 +297,16 @@ func pushOf(pushes []store.Push, u ferry.RefUpdate) (store.Push, bool) {
 		}
 	}
 	return store.Push{}, false
+}
+
+// oldOf returns what a push says that a ref was before.
+func oldOf(p store.Push, name ferry.RefName) ferry.OID {
+	for _, u := range p.Updates {
+		if u.Name == name {
+			return u.Old
+		}
+	}
+	return ferry.OID{}
 }
 
 // applyGroup reads the commits that are new with a group and writes them, in

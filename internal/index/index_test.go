@@ -247,3 +247,41 @@ func TestLostAndFound(t *testing.T) {
 		t.Errorf("after deleting main (-want +got):\n%s", diff)
 	}
 }
+
+// A push that comes before the first index runs its commands, and only its
+// own; a first index after its end, as for a repair, runs none.
+func TestPushBeforeFirstIndex(t *testing.T) {
+	t.Parallel()
+	for _, history := range []bool{false, true} {
+		for _, booked := range []bool{false, true} {
+			w := newWorld(t)
+			old := ferry.OID{}
+			if history {
+				old = w.work.Commit("DEMO-1 #comment from history", "a", "1")
+			}
+			next := w.work.Commit("DEMO-2 #comment pushed", "a", "2")
+			id, err := w.Store.ReleasePush(t.Context(), store.Push{Repository: w.repo.ID, User: w.user.ID,
+				Updates: []ferry.RefUpdate{{Name: "refs/heads/main", Old: old, New: next}}})
+			w.must(err)
+			w.must(w.Store.ResolvePush(t.Context(), id, []store.PushResult{{Name: "refs/heads/main", Outcome: store.OutcomeOK}}))
+			if booked {
+				w.must(w.Store.FinishPush(t.Context(), id))
+			}
+			w.push("HEAD:refs/heads/main")
+			w.must(w.Repository(t.Context(), w.repo))
+			var want []string
+			if !booked {
+				want = []string{"DEMO-2 comment as 1"}
+			}
+			if diff := cmp.Diff(want, w.actions()); diff != "" {
+				t.Errorf("history %t, booked %t (-want +got):\n%s", history, booked, diff)
+			}
+			if p, err := w.Store.Push(t.Context(), id); err != nil || p.State != store.PushDone {
+				t.Errorf("history %t, booked %t: the push is %s, %v", history, booked, p.State, err)
+			}
+			if r, err := w.Store.Repository(t.Context(), w.repo.ID); err != nil || r.IndexedAt.IsZero() {
+				t.Errorf("history %t, booked %t: the repository is not indexed, %v", history, booked, err)
+			}
+		}
+	}
+}
