@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/sha1"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -245,9 +246,9 @@ func TestClientGoneWhileUpstreamIsSlow(t *testing.T) {
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	_ = cmd.Wait()
 	w.settled()
-	w.gates.mu.Lock()
-	defer w.gates.mu.Unlock()
-	if len(w.gates.slots) > 0 {
-		t.Errorf("%d slots are still taken", len(w.gates.slots))
-	}
+	w.eventually("slots are free", func() (bool, string) {
+		w.gates.mu.Lock()
+		defer w.gates.mu.Unlock()
+		return len(w.gates.slots) == 0, fmt.Sprintf("%d slots are still taken", len(w.gates.slots))
+	})
 }

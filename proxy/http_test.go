@@ -219,6 +219,11 @@ func TestHTTPPace(t *testing.T) {
 		t.Errorf("a client that drips was served for %s", took)
 	}
 
+	// A transport of its own: servers of other tests close the idle
+	// connections of the default one when they end.
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
 	lsRefs := "0014command=ls-refs\n0001" + "0009peel\n" + "0000"
 	var reused atomic.Bool
 	for range 3 {
@@ -228,7 +233,7 @@ func TestHTTPPace(t *testing.T) {
 		req.SetBasicAuth("alice", w.token)
 		req.Header.Set("Content-Type", "application/x-git-upload-pack-request")
 		req.Header.Set("Git-Protocol", "version=2")
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := client.Do(req)
 		if err != nil {
 			t.Fatalf("a second request on a connection: %v", err)
 		}
