@@ -111,6 +111,7 @@ func (p *push) readPack(client context.Context) error {
 		indexed <- outcome{name, err}
 	}()
 	limits := packscan.Limits{PackBytes: p.s.Limits.PackBytes, Objects: p.s.Limits.PackObjects,
+		ObjectBytes: p.s.Limits.ObjectBytes, TotalInflated: p.s.Limits.InflatedBytes,
 		AllowOfsDelta: p.shown.Capabilities.Has("ofs-delta"), Open: p.ssh}
 	result, err := packscan.Scan(p.in.Rest(), func(b []byte) error {
 		if _, err := pw.Write(b); err != nil {

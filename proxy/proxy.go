@@ -80,6 +80,8 @@ type Limits struct {
 	MaxHold          time.Duration // how long a streamed request may be held before it is cut and sent anew
 	PackBytes        int64
 	PackObjects      int64
+	ObjectBytes      int64         // one object, inflated
+	InflatedBytes    int64         // all objects of a pack, inflated
 	Commands         int           // ref updates in one push; CodeCommit takes 4,000
 	Commits          int           // commits judged in one push
 	JudgeTimeout     time.Duration // then the push is refused

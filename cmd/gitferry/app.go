@@ -170,6 +170,8 @@ func limits(cfg *config.Config) proxy.Limits {
 	l.JudgeTimeout = time.Duration(cfg.Gate.CheckTimeout)
 	l.PackBytes = int64(cfg.Gate.Limits.PackBytes)
 	l.PackObjects = cfg.Gate.Limits.Objects
+	l.ObjectBytes = int64(cfg.Gate.Limits.ObjectBytes)
+	l.InflatedBytes = int64(cfg.Gate.Limits.InflatedBytes)
 	l.Commands = int(cfg.Gate.Limits.Commands)
 	l.Commits = int(cfg.Gate.Limits.Commits)
 	l.FreeDisk = int64(cfg.Gate.Limits.FreeDisk)

@@ -73,7 +73,6 @@ type Upstream struct {
 type Gate struct {
 	Stream       bool     `key:"stream" doc:"Whether a pack flows to the upstream while it is checked, its end held back. Off: every pack is stored first and sent after approval."`
 	StoreBelow   Size     `key:"store_below" doc:"Packs up to this size are stored first in any case, which is cheaper than a stalled stream."`
-	Index        string   `key:"index" oneof:"during|after" doc:"during: a push is released when git index-pack with fsck, run beside the scan, has passed. after: the scanner and the policy decide; the pack is indexed before anybody can read it."`
 	MaxHold      Duration `key:"max_hold" doc:"How long the end of a streamed pack is held. Longer checks cancel the stream and send the stored pack after approval."`
 	CheckTimeout Duration `key:"check_timeout" doc:"How long the checks of one push may take; a push that needs longer is refused."`
 	Limits       Limits   `key:"limits"`

@@ -22,7 +22,6 @@ func Default() *Config {
 		Gate: Gate{
 			Stream:       true,
 			StoreBelow:   1 << 20,
-			Index:        "during",
 			MaxHold:      Duration(15 * time.Second),
 			CheckTimeout: Duration(20 * time.Second),
 			Limits: Limits{
