@@ -162,3 +162,33 @@ func random(n int) []byte {
 	}
 	return b
 }
+
+// TestManyRefs: one push makes as many refs as CodeCommit takes, 4,000, and
+// the next fetch shows them all; one more is refused with a text that says so.
+func TestManyRefs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	work := filepath.Join(t.TempDir(), "work")
+	w.git("alice", w.dir, "clone", "-q", w.url("us-east-1/demo"), work)
+	w.git("alice", work, "commit", "-q", "--allow-empty", "-m", "base")
+	w.git("alice", work, "push", "-q", "origin", "HEAD:main")
+	tip := w.oid(work, "HEAD")
+	var refs strings.Builder
+	for n := range 4001 {
+		fmt.Fprintf(&refs, "create refs/heads/b/%d %s\n", n, tip)
+	}
+	update := exec.Command("git", "update-ref", "--stdin")
+	update.Dir, update.Env, update.Stdin = work, w.env("alice"), strings.NewReader(refs.String())
+	must(t, update.Run())
+	out, err := w.try("alice", work, "push", "-q", "origin", "refs/heads/b/*")
+	if err == nil || !strings.Contains(out, "4000") {
+		t.Errorf("a push of 4,001 refs: %v\n%s", err, out)
+	}
+	w.git("alice", work, "update-ref", "-d", "refs/heads/b/4000")
+	w.git("alice", work, "push", "-q", "origin", "refs/heads/b/*")
+	if n := strings.Count(w.git("alice", work, "ls-remote", "origin"), "refs/heads/b/"); n != 4000 {
+		t.Errorf("the next look shows %d refs, want 4,000", n)
+	}
+	w.waitIdle()
+	w.consistent()
+}
