@@ -23,13 +23,13 @@ run: build ## start server and stand-ins on loopback, print what to paste
 	./bin/gitferry sandbox
 
 test: packages ## run everything that proves the product
-	$(GO) test -parallel 6 -timeout 20m ./...
+	$(GO) test -parallel 6 -timeout 45m ./...
 
 race: packages ## run all tests but the end-to-end ones under the race detector
 	$(GO) test -race $$($(GO) list ./... | grep -v /internal/e2e)
 
 e2e: packages ## run the end-to-end tests under the race detector
-	$(GO) test -race -parallel 6 -timeout 20m $(E2E)
+	$(GO) test -race -parallel 6 -timeout 45m $(E2E)
 
 lint: ## gofmt, go vet, staticcheck, allowed imports
 	@unformatted=$$(gofmt -l $$($(GO) list -f '{{.Dir}}' ./...) | sort -u); \
