@@ -206,6 +206,8 @@ func scriptRetry(ts *testscript.TestScript, _ bool, args []string) {
 			return
 		}
 		if time.Now().After(end) {
+			w := of(ts)
+			ts.Logf("deliveries: %s\njira: %s", w.gitferry("delivery", "list", "--json"), w.gitferry("jira", "show", "--json"))
 			ts.Fatalf("%s: %v", strings.Join(args, " "), err)
 		}
 	}

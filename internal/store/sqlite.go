@@ -18,7 +18,7 @@ import (
 // defaults are synchronous=NORMAL, which may lose the last commits at a power
 // loss, and foreign keys off.
 const (
-	commonParams = "?_journal_mode=WAL&_synchronous=FULL&_foreign_keys=1&_busy_timeout=10000&_secure_delete=1"
+	commonParams = "?_journal_mode=WAL&_synchronous=FULL&_foreign_keys=1&_busy_timeout=60000&_secure_delete=1"
 	writerParams = commonParams + "&_txlock=immediate"
 	readerParams = commonParams + "&_query_only=1"
 )
