@@ -276,6 +276,9 @@ func (p *push) judge(ctx context.Context) error {
 	defer cancel()
 	in := policy.Push{Repository: p.repo, Pusher: p.subject.User, Commits: p.judged(),
 		MayRewriteDefault: ferry.Check(p.subject, ferry.ActionRewriteMain, p.repo.Path(), p.s.now()) == nil}
+	for _, r := range p.shown.Refs {
+		in.Existing = append(in.Existing, ferry.RefName(r.Name))
+	}
 	if in.Repository.DefaultBranch == "" { // born empty: the account's list is read later
 		view, err := p.s.Mirror.View(ctx, p.repo)
 		if err != nil {

@@ -74,6 +74,31 @@ func TestRewriteBesideAChild(t *testing.T) {
 	w.settled()
 }
 
+// Notes travel like branches where the policy allows them, and a name that
+// differs from another by case alone is warned of.
+func TestNotesAndSimilarNames(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.rules.AllowNotes = true })
+	work := w.work()
+	work.Commit("one", "a", "1")
+	work.Run("push", "-q", w.url, "HEAD:refs/heads/topic")
+	work.Run("notes", "add", "-m", "looked at")
+	work.Run("push", "-q", w.sshURL(), "refs/notes/commits")
+	work.Run("update-ref", "-d", "refs/notes/commits")
+	work.Run("fetch", "-q", w.url, "refs/notes/*:refs/notes/*")
+	if got := work.Output("notes", "show"); strings.TrimSpace(got) != "looked at" {
+		t.Errorf("git notes show = %q after a fetch", got)
+	}
+	out, err := work.Cmd(t.Context(), "push", w.url, "HEAD:refs/heads/Topic").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "differs from that of topic only by case") {
+		t.Errorf("the push of Topic beside topic: %v\n%s", err, out)
+	}
+	if n := len(w.upstreamRefs()); n != 3 {
+		t.Errorf("upstream has %d refs, want 3", n)
+	}
+	w.settled()
+}
+
 // More refs than one push may have are refused in words, through both doors;
 // one less is not too many.
 func TestTooManyRefs(t *testing.T) {

@@ -199,7 +199,7 @@ func (p *push) checkCommands() error {
 	}
 	for _, u := range p.cmds.Updates {
 		switch {
-		case !u.Name.IsBranch() && !u.Name.IsTag():
+		case !u.Name.IsBranch() && !u.Name.IsTag() && !strings.HasPrefix(string(u.Name), "refs/notes/"): // the policy's to allow
 			return fmt.Errorf("%s: only branches and tags can be pushed", u.Name)
 		case u.Name.IsBranch() && isHex40(u.Name.Short()):
 			return fmt.Errorf("%s: a branch cannot be named like a commit", u.Name)

@@ -172,7 +172,7 @@ func TestPushAudit(t *testing.T) {
 	work := w.work()
 	oid := work.Commit("one", "file", "1")
 	work.Run("push", w.sshURL(), "HEAD:refs/heads/main")
-	work.Fails("push", w.url, "HEAD:refs/notes/x")
+	work.Fails("push", w.url, "HEAD:refs/pull/1/head")
 	w.settled()
 	var rows []store.AuditEvent
 	w.eventually("two rows", func() (bool, string) {

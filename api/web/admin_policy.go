@@ -26,8 +26,8 @@ type policyView struct {
 
 // policyForm are the rules as fields.
 type policyForm struct {
-	RequireKey, KeyMustExist, ExemptMerges, ExemptReverts, ProtectDefault, AdminsMayRewrite bool
-	Projects, Pattern, ExemptUsers, ExemptBranches                                          string
+	RequireKey, KeyMustExist, ExemptMerges, ExemptReverts, ProtectDefault, AdminsMayRewrite, RefuseSimilar, AllowNotes bool
+	Projects, Pattern, ExemptUsers, ExemptBranches                                                                     string
 }
 
 type dryRun struct {
@@ -48,7 +48,7 @@ const maxDryRows = 100
 
 func policyFormOf(r policy.Rules) policyForm {
 	f := policyForm{RequireKey: r.RequireKey, KeyMustExist: r.KeyMustExist, ExemptMerges: r.ExemptMerges, ExemptReverts: r.ExemptReverts,
-		ProtectDefault: r.ProtectDefaultBranch, AdminsMayRewrite: r.AdminsMayRewrite, Projects: strings.Join(r.Projects, " "),
+		ProtectDefault: r.ProtectDefaultBranch, AdminsMayRewrite: r.AdminsMayRewrite, RefuseSimilar: r.RefuseSimilarNames, AllowNotes: r.AllowNotes, Projects: strings.Join(r.Projects, " "),
 		ExemptUsers: strings.Join(r.ExemptUsers, " "), ExemptBranches: strings.Join(r.ExemptBranches, " ")}
 	if r.MessagePattern != nil {
 		f.Pattern = r.MessagePattern.String()
@@ -64,9 +64,10 @@ func words(s string) []string {
 func readPolicy(r *request) (policyForm, policy.Rules, error) {
 	f := policyForm{RequireKey: r.ticked("require_key"), KeyMustExist: r.ticked("key_must_exist"), ExemptMerges: r.ticked("exempt_merges"),
 		ExemptReverts: r.ticked("exempt_reverts"), ProtectDefault: r.ticked("protect_default"), AdminsMayRewrite: r.ticked("admins_may_rewrite"),
+		RefuseSimilar: r.ticked("refuse_similar_names"), AllowNotes: r.ticked("allow_notes"),
 		Projects: strings.ToUpper(r.form("projects")), Pattern: r.FormValue("pattern"), ExemptUsers: r.form("exempt_users"), ExemptBranches: r.form("exempt_branches")}
 	rules := policy.Rules{RequireKey: f.RequireKey, KeyMustExist: f.KeyMustExist, ExemptMerges: f.ExemptMerges, ExemptReverts: f.ExemptReverts,
-		ProtectDefaultBranch: f.ProtectDefault, AdminsMayRewrite: f.AdminsMayRewrite, Projects: words(f.Projects), ExemptUsers: words(f.ExemptUsers), ExemptBranches: words(f.ExemptBranches)}
+		ProtectDefaultBranch: f.ProtectDefault, AdminsMayRewrite: f.AdminsMayRewrite, RefuseSimilarNames: f.RefuseSimilar, AllowNotes: f.AllowNotes, Projects: words(f.Projects), ExemptUsers: words(f.ExemptUsers), ExemptBranches: words(f.ExemptBranches)}
 	if f.Pattern != "" {
 		p, err := policy.CompilePattern(f.Pattern)
 		if err != nil {

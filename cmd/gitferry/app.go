@@ -257,7 +257,8 @@ func (a *app) rules(ctx context.Context) (policy.Rules, error) {
 	}
 	c := a.cfg.Policy
 	r = policy.Rules{RequireKey: c.RequireKey, KeyMustExist: c.KeyMustExist, Projects: c.Projects, ExemptMerges: c.ExemptMerges,
-		ExemptReverts: c.ExemptReverts, ExemptUsers: c.ExemptUsers, ExemptBranches: c.ExemptBranches, ProtectDefaultBranch: c.ProtectDefaultBranch}
+		ExemptReverts: c.ExemptReverts, ExemptUsers: c.ExemptUsers, ExemptBranches: c.ExemptBranches, ProtectDefaultBranch: c.ProtectDefaultBranch,
+		AdminsMayRewrite: c.AdminsMayRewrite, RefuseSimilarNames: c.RefuseSimilarNames, AllowNotes: c.AllowNotes}
 	if c.MessagePattern != "" {
 		if r.MessagePattern, err = policy.CompilePattern(c.MessagePattern); err != nil {
 			return r, err

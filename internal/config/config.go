@@ -95,6 +95,9 @@ type Policy struct {
 	KeyMustExist         bool     `key:"key_must_exist" doc:"Whether the named issue must exist in Jira. While Jira cannot be reached keys are not checked."`
 	Projects             []string `key:"projects" doc:"Jira project keys that count. Empty: every project that Jira has."`
 	ProtectDefaultBranch bool     `key:"protect_default_branch" doc:"Whether forced pushes to the default branch and its deletion are refused."`
+	AdminsMayRewrite     bool     `key:"admins_may_rewrite" doc:"Whether those with the admin level on the repository may do so all the same."`
+	RefuseSimilarNames   bool     `key:"refuse_similar_names" doc:"Whether a new branch or tag is refused when its name differs from another only by case or Unicode form. Otherwise the pusher is warned."`
+	AllowNotes           bool     `key:"allow_notes" doc:"Whether refs below refs/notes/ may be pushed."`
 	MessagePattern       string   `key:"message_pattern" doc:"Regular expression (RE2, up to 1024 bytes) that every new commit message must match. Empty: none."`
 	ExemptMerges         bool     `key:"exempt_merges" doc:"Whether merge commits need no key and need not match message_pattern."`
 	ExemptReverts        bool     `key:"exempt_reverts" doc:"The same for commits made by git revert."`

@@ -19,6 +19,7 @@ import (
 func Judge(ctx context.Context, p Push, r Rules, states IssueStates, o smartcommit.Options) Verdict {
 	v := Verdict{Repository: p.Repository, Updates: p.Updates, RefKeys: map[ferry.RefName][]ferry.IssueKey{}}
 	v.judgeRefs(p, r)
+	v.judgeNames(p, r)
 	for _, u := range p.Updates {
 		if u.Name.IsBranch() && !u.IsDelete() {
 			if keys := smartcommit.Keys(u.Name.Short(), o); len(keys) > 0 {
@@ -27,16 +28,27 @@ func Judge(ctx context.Context, p Push, r Rules, states IssueStates, o smartcomm
 		}
 	}
 	o.Kind = smartcommit.Commit
+	offBranch := 0
 	for _, c := range p.Commits {
 		if ctx.Err() != nil {
 			v.tooLate(len(p.Commits))
 			return v
 		}
-		res := smartcommit.Parse(c.Message, o)
-		v.Commits = append(v.Commits, Finding{
-			OID: c.OID, Parents: c.Parents, Subject: subject(c.Message), Refs: c.Refs,
-			Keys: res.Keys, Unknown: res.Unknown, Actions: res.Actions, Warnings: res.Warnings,
-		})
+		f := Finding{OID: c.OID, Parents: c.Parents, Subject: subject(c.Message), Refs: c.Refs}
+		f.OffBranch = len(c.Refs) > 0 && !slices.ContainsFunc(c.Refs, ferry.RefName.IsBranch)
+		if !f.onNotesOnly() {
+			res := smartcommit.Parse(c.Message, o)
+			f.Keys, f.Unknown = res.Keys, res.Unknown
+			if !f.OffBranch {
+				f.Actions, f.Warnings = res.Actions, res.Warnings
+			} else if len(res.Keys) > 0 {
+				offBranch++
+			}
+		}
+		v.Commits = append(v.Commits, f)
+	}
+	if offBranch > 0 {
+		v.Notes = append(v.Notes, count(offBranch, "commit")+" with issue keys on a tag only: linked once a branch holds them")
 	}
 	known := v.askStates(ctx, states)
 	v.suggest(o.Projects)
@@ -96,12 +108,16 @@ func (v *Verdict) askStates(ctx context.Context, states IssueStates) map[ferry.I
 	var ask, keys []ferry.IssueKey
 	seen := map[ferry.IssueKey]bool{}
 	linked := map[ferry.IssueKey]bool{}
+	onBranch := map[ferry.IssueKey]bool{}
 	dropped := 0
 	for _, f := range v.Commits {
 		for i, list := range [][]ferry.IssueKey{f.Keys, f.Unknown} {
 			for _, k := range list {
-				if i == 0 {
+				if i == 0 && !f.OffBranch {
 					linked[k] = true
+				}
+				if !f.OffBranch {
+					onBranch[k] = true
 				}
 				if seen[k] {
 					continue
@@ -122,7 +138,7 @@ func (v *Verdict) askStates(ctx context.Context, states IssueStates) map[ferry.I
 	}
 	for _, k := range keys {
 		state := known[k]
-		if linked[k] && state != Missing || state == Exists {
+		if linked[k] && state != Missing || onBranch[k] && state == Exists {
 			v.Keys = append(v.Keys, k)
 		}
 		switch {
@@ -182,7 +198,8 @@ func (f *Finding) fault(reason string) { f.Reasons = append(f.Reasons, reason) }
 // exempt reports whether the rules for messages leave the commit alone.
 func exempt(p Push, r Rules, f Finding) bool {
 	switch {
-	case r.ExemptMerges && f.Parents > 1,
+	case f.onNotesOnly(),
+		r.ExemptMerges && f.Parents > 1,
 		r.ExemptReverts && (strings.HasPrefix(f.Subject, `Revert "`) || strings.HasPrefix(f.Subject, `Reapply "`)),
 		slices.Contains(r.ExemptUsers, p.Pusher.Name):
 		return true

@@ -58,6 +58,15 @@ type Rules struct {
 	// AdminsMayRewrite lets those who have Push.MayRewriteDefault do so all
 	// the same.
 	AdminsMayRewrite bool `json:"admins_may_rewrite"`
+
+	// RefuseSimilarNames refuses a new branch or tag whose name differs from
+	// that of another one only by case or by how Unicode writes its letters:
+	// a checkout on a disk that folds names cannot hold both. Otherwise the
+	// pusher is warned.
+	RefuseSimilarNames bool `json:"refuse_similar_names"`
+	// AllowNotes lets refs below refs/notes/ be pushed. The rules for
+	// messages do not concern the commits that git notes makes.
+	AllowNotes bool `json:"allow_notes"`
 }
 
 // DefaultRules demands nothing of messages and protects the default branch.
@@ -110,6 +119,8 @@ type Push struct {
 	// MayRewriteDefault: the pusher has the admin level on the repository.
 	MayRewriteDefault bool
 	Updates           []Update
+	// Existing are the refs that the upstream has.
+	Existing []ferry.RefName
 	// Commits are those that no ref of the upstream reaches yet, parents
 	// before children.
 	Commits []Commit
@@ -196,8 +207,11 @@ type Finding struct {
 	// Warnings are those of smartcommit.Result.
 	Warnings []string
 	// Exempt: the rules for messages do not concern this commit.
-	Exempt  bool
-	Reasons []string // none: the commit is accepted
+	Exempt bool
+	// OffBranch: no branch of the push brings this commit, so that it is
+	// neither linked nor are its commands carried out. Actions is empty.
+	OffBranch bool
+	Reasons   []string // none: the commit is accepted
 }
 
 // Faults returns the commits that are refused, parents before children.
