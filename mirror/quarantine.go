@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"gitferry/internal/ferry"
+	"gitferry/internal/git"
 )
 
 // quarantines is the directory inside a mirror that holds quarantines.
@@ -135,4 +136,35 @@ func firstBranch(accepted []ferry.RefUpdate) ferry.RefName {
 		}
 	}
 	return first
+}
+
+// Passed reports whether the upstream's branch name, which is at now, has come
+// there by way of oid: oid is among the ancestors of now and no ref of the
+// mirror reached it yet. It fetches what now needs and moves no ref. The
+// caller holds the apply lock.
+//
+// It fails with ferry.ErrUnavailable if the upstream cannot be reached or the
+// branch has moved again.
+func (d *Dir) Passed(ctx context.Context, repo ferry.Repository, name ferry.RefName, now, oid ferry.OID) (bool, error) {
+	s, err := d.state(ctx, repo)
+	if err != nil {
+		return false, err
+	}
+	theirs := map[ferry.RefName]git.Ref{name: {Name: name, OID: now}}
+	if err := d.fetch(ctx, repo, s, []ferry.RefName{name}, theirs, nil); err != nil {
+		return false, err
+	}
+	kinds, err := d.Git.Kinds(ctx, s.path, "", []ferry.OID{oid, now})
+	if err != nil || kinds[oid] != "commit" || kinds[now] != "commit" {
+		return false, err
+	}
+	if in, err := d.Git.IsAncestor(ctx, s.path, "", oid, now); err != nil || !in {
+		return false, err
+	}
+	isNew := false
+	err = d.Git.Commits(ctx, s.path, git.Walk{Tips: []ferry.OID{oid}, NotAll: true}, func(c git.Commit) error {
+		isNew = isNew || c.OID == oid
+		return nil
+	})
+	return isNew, err
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // settle finds out what became of a released push by reading upstream's refs:
-// a ref at its new value was taken, one at its old value was not. It tries for
+// a ref at its new value was taken, one at its old value was not, and a branch
+// that has moved on was taken if the new value is in its history. It tries for
 // the given time and fails with ferry.ErrUnavailable if upstream cannot be
 // read. The caller holds the apply lock.
 func (s *Server) settle(ctx context.Context, repo ferry.Repository, row store.Push, patience time.Duration) ([]store.PushResult, error) {
@@ -60,9 +61,18 @@ func (s *Server) readBack(ctx context.Context, repo ferry.Repository, row store.
 			r.Outcome = store.OutcomeOK
 		case u.Old:
 			r.Outcome, r.Reason = store.OutcomeRejected, "the connection to the upstream was lost and the push did not take effect; push again"
-		default:
-			// Moved on by someone else since: whether through our value
-			// cannot be told from here; the next refresh takes what is there.
+		default: // moved on by someone else since
+			if u.Name.IsBranch() && !u.IsDelete() && !now.IsZero() {
+				passed, err := s.Mirror.Passed(ctx, repo, u.Name, now, u.New)
+				if err != nil {
+					return nil, err
+				}
+				if passed {
+					r.Outcome = store.OutcomeOK
+					break
+				}
+			}
+			// The next refresh takes what is there.
 			r.Outcome, r.Reason = store.OutcomeUnknown, "the connection to the upstream was lost and the ref has moved on; fetch and look"
 		}
 		results = append(results, r)

@@ -104,6 +104,53 @@ func TestOutcomeUnknown(t *testing.T) {
 	w.settled()
 }
 
+// A branch that has moved on when the outcome of a push is looked up tells it
+// by its history: what grew out of the push proves that it was taken, anything
+// else leaves it unknown.
+func TestMovedOnMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, took := range []bool{true, false} {
+		w := newWorld(t, nil)
+		work := w.work()
+		work.Commit("base", "file", "0")
+		work.Run("push", w.url, "HEAD:refs/heads/main")
+		base := work.OID("HEAD")
+		var moved atomic.Bool
+		w.intercept(func(rw http.ResponseWriter, r *http.Request) bool {
+			if !isPush(r) || moved.Swap(true) {
+				return false
+			}
+			if took {
+				w.up.Handler().ServeHTTP(httptest.NewRecorder(), r)
+			}
+			other := w.work() // somebody else, before the answer is lost
+			other.Run("fetch", "-q", w.upstreamURL(), "main")
+			other.Run("reset", "-q", "--hard", "FETCH_HEAD")
+			other.Commit("two", "other", "2")
+			other.Run("push", "-q", w.upstreamURL(), "HEAD:refs/heads/main")
+			cut(rw)
+			return true
+		})
+		oid := work.Commit("one", "file", "1")
+		out, err := work.Cmd(t.Context(), "push", w.url, "HEAD:refs/heads/main").CombinedOutput()
+		list, listErr := w.Store.Pushes(t.Context(), w.repo.ID, 1)
+		w.must(listErr)
+		got := list[0].Results[0].Outcome
+		if took && (err != nil || got != store.OutcomeOK) {
+			t.Errorf("the push was taken and built upon: outcome %s, %v\n%s", got, err, out)
+		}
+		if !took && (err == nil || got != store.OutcomeUnknown || !strings.Contains(string(out), "moved on")) {
+			t.Errorf("the push was not taken: outcome %s, %v\n%s", got, err, out)
+		}
+		refs, err := w.Mirror.Refs(t.Context(), w.repo)
+		w.must(err)
+		if want := map[bool]ferry.OID{true: oid, false: base}[took]; refs["refs/heads/main"] != want {
+			t.Errorf("taken %t: the mirror is at %s, want %s", took, refs["refs/heads/main"], want)
+		}
+		w.settled()
+	}
+}
+
 // Books that fail after an accepted push are written later, by themselves.
 func TestBooksFollowLater(t *testing.T) {
 	t.Parallel()
