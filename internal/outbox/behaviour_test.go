@@ -247,6 +247,23 @@ func TestPersonalTokens(t *testing.T) {
 	})
 }
 
+// A commit names its author, or a colleague, by an address that only we know:
+// Jira is asked for the main one.
+func TestAssignByAlias(t *testing.T) {
+	editions(t, func(t *testing.T, kind jira.Kind) {
+		w := newWorld(t, kind)
+		_, err := w.store.AddUser(t.Context(), ferry.User{Name: "bob", Email: "bob@example.com", Aliases: []string{"bob@home.example", "b@old.example"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.apply(push{}, nil, `{"issue":"DEMO-1","type":"assign","user":"B@old.example"}`, `{"issue":"DEMO-2","type":"assign","user":"stranger@home.example"}`)
+		w.settle(time.Hour)
+		if v := w.view(); v["DEMO-1"].Assignee != "bob" || v["DEMO-2"].Assignee != "" {
+			t.Errorf("DEMO-1 is assigned to %q, want bob; DEMO-2, named by an address of nobody, to %q", v["DEMO-1"].Assignee, v["DEMO-2"].Assignee)
+		}
+	})
+}
+
 // TestTheBooksAreLost delivers, loses the database but not the journal, and
 // queues the same actions again.
 func TestTheBooksAreLost(t *testing.T) {
