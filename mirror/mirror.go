@@ -49,6 +49,9 @@ type Dir struct {
 	// CacheBytes bounds the answers to fetches that are kept on disk, below
 	// Root, to be given again; 0: none are kept.
 	CacheBytes int64
+	// UnreachableTTL is how long objects that no ref reaches any more are kept;
+	// 0: until a purge.
+	UnreachableTTL time.Duration
 
 	mu     sync.Mutex
 	states map[ferry.RepositoryID]*state // guarded by mu
@@ -78,6 +81,7 @@ type state struct {
 	pushedAt map[ferry.RefName]uint64  // guarded by mu; epoch of the last push of a ref
 	copying  *copyCall                 // guarded by mu
 	packs    int                       // guarded by mu; packs added since the last upkeep
+	expired  time.Time                 // guarded by mu; when unreachable objects were last removed
 	config   os.FileInfo               // guarded by mu; of the configuration when it was last read
 
 	sums       refSums // guarded by mu

@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -455,5 +456,57 @@ func TestUpkeep(t *testing.T) {
 	kinds, err := w.Git.Kinds(t.Context(), w.Path(w.repo.ID), "", []ferry.OID{secret, w.work.OID("HEAD")})
 	if w.must(err); len(kinds) != 1 || kinds[secret] != "" {
 		t.Errorf("after Purge the mirror holds %v", kinds)
+	}
+}
+
+// What no ref reaches any more is kept for UnreachableTTL, whatever is packed
+// meanwhile, and goes after that.
+func TestUnreachableTTL(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.UnreachableTTL = 14 * 24 * time.Hour
+	w.work.Commit("zero", "a", "0")
+	w.work.Run("push", "-q", "origin", "HEAD:refs/heads/main")
+	w.must(w.Copy(t.Context(), w.repo, nil))
+	secret := w.work.Commit("secret", "secret", "s")
+	w.work.Run("push", "-q", "origin", "HEAD:refs/heads/main")
+	w.refresh()
+	w.work.Run("reset", "-q", "--hard", "HEAD~")
+	w.work.Run("push", "-q", "-f", "origin", "HEAD:refs/heads/main")
+	w.refresh()
+	w.must(w.Upkeep(t.Context(), w.repo))
+	if w.NeedsUpkeep(t.Context(), w.repo) {
+		t.Fatal("a mirror needs upkeep right after one")
+	}
+	for _, days := range []int{8, 16} {
+		w.clock.Store(int64(time.Duration(days) * 24 * time.Hour))
+		if !w.NeedsUpkeep(t.Context(), w.repo) {
+			t.Errorf("after %d days nothing is due", days)
+		}
+		q, err := w.Quarantine(t.Context(), w.repo, "push-old")
+		w.must(err)
+		w.must(w.Upkeep(t.Context(), w.repo))
+		if !q.Outdated() {
+			t.Errorf("after %d days a quarantine of before is not outdated", days)
+		}
+		q.Remove()
+		if w.NeedsUpkeep(t.Context(), w.repo) {
+			t.Errorf("after %d days and an upkeep another one is due", days)
+		}
+		kinds, err := w.Git.Kinds(t.Context(), w.Path(w.repo.ID), "", []ferry.OID{secret})
+		w.must(err)
+		if there := kinds[secret] != ""; there != (days < 14) {
+			t.Errorf("after %d days the lost commit is there: %t", days, there)
+		}
+		for i := range 4 { // packs that an upkeep puts together
+			w.work.Commit("more", "a", fmt.Sprint(days, i))
+			w.work.Run("push", "-q", "origin", "HEAD:refs/heads/main")
+			w.refresh()
+		}
+		w.must(w.Upkeep(t.Context(), w.repo))
+		w.same()
+	}
+	if err := w.Git.Run(t.Context(), git.Command{Dir: w.Path(w.repo.ID), Args: []string{"fsck", "--strict", "--connectivity-only"}}); err != nil {
+		t.Error(err)
 	}
 }

@@ -17,12 +17,17 @@ const quarantines = "incoming"
 // A Quarantine is a directory in which objects wait until upstream accepted
 // them. No reader sees them there.
 type Quarantine struct {
-	mirror string
-	dir    string
+	mirror     string
+	dir        string
+	state      *state
+	generation uint64 // of the mirror's objects when it was made
 }
 
-func newQuarantine(mirror, name string) (*Quarantine, error) {
-	q := &Quarantine{mirror: mirror, dir: filepath.Join(mirror, quarantines, name)}
+func newQuarantine(s *state, name string) (*Quarantine, error) {
+	q := &Quarantine{mirror: s.path, dir: filepath.Join(s.path, quarantines, name), state: s}
+	s.mu.Lock()
+	q.generation = s.generation
+	s.mu.Unlock()
 	if err := os.MkdirAll(q.Objects(), 0o700); err != nil {
 		return nil, fmt.Errorf("making a quarantine: %w", err)
 	}
@@ -36,7 +41,15 @@ func (d *Dir) Quarantine(ctx context.Context, repo ferry.Repository, name string
 	if err != nil {
 		return nil, err
 	}
-	return newQuarantine(s.path, name)
+	return newQuarantine(s, name)
+}
+
+// Outdated reports whether objects were removed from the mirror since the
+// quarantine was made, so that what was found complete may be so no more.
+func (q *Quarantine) Outdated() bool {
+	q.state.mu.Lock()
+	defer q.state.mu.Unlock()
+	return q.state.generation != q.generation
 }
 
 // Name returns the name that the quarantine was made with.

@@ -281,7 +281,7 @@ func (d *Dir) moveTo(ctx context.Context, repo ferry.Repository, s *state, their
 func (d *Dir) fetch(ctx context.Context, repo ferry.Repository, s *state, wanted []ferry.RefName, theirs map[ferry.RefName]git.Ref, progress io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	q, err := newQuarantine(s.path, fmt.Sprintf("fetch-%d", d.now().UnixNano()))
+	q, err := newQuarantine(s, fmt.Sprintf("fetch-%d", d.now().UnixNano()))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"gitferry/internal/ferry"
 	"gitferry/internal/git"
@@ -11,7 +12,8 @@ import (
 // upkeepAfter is how many packs may come in before upkeep is worth it.
 const upkeepAfter = 10
 
-// NeedsUpkeep reports whether enough came in since the last upkeep.
+// NeedsUpkeep reports whether enough came in since the last upkeep, or objects
+// may lie there that no ref has reached for UnreachableTTL.
 func (d *Dir) NeedsUpkeep(ctx context.Context, repo ferry.Repository) bool {
 	s, err := d.state(ctx, repo)
 	if err != nil {
@@ -19,16 +21,25 @@ func (d *Dir) NeedsUpkeep(ctx context.Context, repo ferry.Repository) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.copied && s.packs >= upkeepAfter
+	return s.copied && (s.packs >= upkeepAfter || d.expiryDue(s))
 }
 
 // Upkeep puts small packs together and writes what makes reads fast:
 // commit-graph, multi-pack-index and bitmaps. It removes nothing that was not
-// packed anew, so pushes, refreshes and reads go on beside it.
+// packed anew, but what no ref has reached for UnreachableTTL, so pushes,
+// refreshes and reads go on beside it.
 func (d *Dir) Upkeep(ctx context.Context, repo ferry.Repository) error {
 	s, err := d.state(ctx, repo)
 	if err != nil {
 		return err
+	}
+	s.mu.Lock()
+	due := s.copied && d.expiryDue(s)
+	s.mu.Unlock()
+	if due {
+		if err := d.expire(ctx, repo, s); err != nil {
+			return err
+		}
 	}
 	err = d.maintain(ctx, repo, s,
 		[]string{"repack", "--geometric=2", "-d", "--write-midx", "--write-bitmap-index", "--quiet"},
@@ -44,7 +55,8 @@ func (d *Dir) Upkeep(ctx context.Context, repo ferry.Repository) error {
 }
 
 // Purge removes at once every object that no ref reaches, as after a forced
-// push that took back a secret. Pushes and refreshes wait until it is done.
+// push that took back a secret. Pushes and refreshes wait until it is done; a
+// push that was being checked is told so by Quarantine.Outdated.
 func (d *Dir) Purge(ctx context.Context, repo ferry.Repository) error {
 	s, err := d.state(ctx, repo)
 	if err != nil {
@@ -55,6 +67,9 @@ func (d *Dir) Purge(ctx context.Context, repo ferry.Repository) error {
 	}
 	defer s.unhold()
 	if err := d.dropHidden(ctx, s); err != nil {
+		return fmt.Errorf("purging %s: %w", repo.Path(), err)
+	}
+	if err := eachCruft(s.path, func(keep string) error { return os.Remove(keep) }); err != nil {
 		return fmt.Errorf("purging %s: %w", repo.Path(), err)
 	}
 	// Who asks while objects go, or after, is not given what was made before.

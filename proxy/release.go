@@ -44,6 +44,9 @@ func (p *push) carry(client context.Context) (keep bool, err error) {
 			release()
 		}
 	}()
+	if p.q != nil && p.q.Outdated() {
+		return false, p.fail(ctx, &ferry.Message{Kind: ferry.ErrUnavailable, Text: "objects were removed from the mirror while the push was checked; nothing was pushed, push again"})
+	}
 	if err := p.restart(ctx); err != nil { // now that the wait for others is over
 		return false, p.fail(ctx, err)
 	}

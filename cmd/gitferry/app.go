@@ -131,7 +131,7 @@ func newApp(ctx context.Context, cfg *config.Config, st *store.Store, publicURL 
 	a.dialer = upstream.NewDialer(log, "gitferry/"+version)
 	a.discovery = &discovery.Discovery{Store: st, Dialer: a.dialer, Log: log, ListEvery: time.Duration(cfg.Upstream.List)}
 	a.triggers = &triggers.Triggers{Store: st, Client: a.discovery.Client, PublicURL: publicURL, Log: log}
-	a.mirror = &mirror.Dir{Root: cfg.DataDir, Git: g, Dialer: a.dialer, Target: a.discovery.Target, Log: log, CacheBytes: answersKept}
+	a.mirror = &mirror.Dir{Root: cfg.DataDir, Git: g, Dialer: a.dialer, Target: a.discovery.Target, Log: log, CacheBytes: answersKept, UnreachableTTL: time.Duration(cfg.Mirror.UnreachableTTL)}
 	a.sites = &outbox.Sites{Store: st, Product: "gitferry " + version}
 	a.outbox = &outbox.Outbox{Store: st, Sites: a.sites, Files: a.files, Links: outbox.Links{Base: publicURL},
 		Journal: filepath.Join(cfg.DataDir, "outbox.log"), Boot: a.boot, Log: log}

@@ -31,6 +31,7 @@ type Config struct {
 	HTTP         HTTP          `key:"http"`
 	SSH          SSH           `key:"ssh"`
 	Upstream     Upstream      `key:"upstream"`
+	Mirror       Mirror        `key:"mirror"`
 	Gate         Gate          `key:"gate"`
 	Policy       Policy        `key:"policy"`
 	SmartCommits SmartCommits  `key:"smart_commits"`
@@ -67,6 +68,11 @@ type Upstream struct {
 	PollNotified Duration `key:"poll_notified" doc:"The same for repositories for which notifications come."`
 	PollMax      Duration `key:"poll_max" doc:"The longest time between two such looks."`
 	List         Duration `key:"list" doc:"How often the list of repositories is read of accounts that connect later ones too; of others it is read once a day."`
+}
+
+// Mirror says what the mirrors keep.
+type Mirror struct {
+	UnreachableTTL Duration `key:"unreachable_ttl" doc:"How long the mirrors keep what no ref reaches any more after a forced push or a deletion. Whoever may read a repository can fetch it by its ID until then. 0s: until a purge."`
 }
 
 // Gate says how a push is carried and what it may hold.

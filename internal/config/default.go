@@ -19,6 +19,7 @@ func Default() *Config {
 			PollMax:      Duration(24 * time.Hour),
 			List:         Duration(time.Hour),
 		},
+		Mirror: Mirror{UnreachableTTL: Duration(14 * day)},
 		Gate: Gate{
 			Stream:       true,
 			StoreBelow:   1 << 20,

@@ -145,15 +145,22 @@ func (x *Index) repository(ctx context.Context, repo ferry.Repository, progress 
 	}
 	if r.moved {
 		x.synced(repo.ID)
-		if x.Mirror.NeedsUpkeep(ctx, repo) {
-			if _, err := x.Store.Enqueue(ctx, store.Job{Op: store.OpUpkeep, Repository: repo.ID, Source: "scheduled"}); err != nil {
-				return err
-			}
-			x.Ring()
+		if err := x.planUpkeep(ctx, repo); err != nil {
+			return err
 		}
 		return x.Store.Changed(ctx, repo.ID, x.now().Add(x.PollMin))
 	}
 	return nil
+}
+
+// planUpkeep queues the upkeep of a mirror that needs it.
+func (x *Index) planUpkeep(ctx context.Context, repo ferry.Repository) error {
+	if !x.Mirror.NeedsUpkeep(ctx, repo) {
+		return nil
+	}
+	_, err := x.Store.Enqueue(ctx, store.Job{Op: store.OpUpkeep, Repository: repo.ID, Source: "scheduled"})
+	x.Ring()
+	return err
 }
 
 func (x *Index) synced(id ferry.RepositoryID) {

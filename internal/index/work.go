@@ -155,6 +155,9 @@ func (x *Index) sync(ctx context.Context, repo ferry.Repository, job store.Job, 
 		return moved, err
 	}
 	x.synced(repo.ID)
+	if err := x.planUpkeep(ctx, repo); err != nil {
+		return moved, err
+	}
 	if job.Op == store.OpReindex {
 		return moved, errors.Join(x.branchesAnew(ctx, repo), x.Reconsider(ctx))
 	}
