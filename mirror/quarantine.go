@@ -90,16 +90,18 @@ func (d *Dir) Apply(ctx context.Context, repo ferry.Repository, q *Quarantine, a
 	if err != nil {
 		return err
 	}
+	var tips []ferry.OID
+	for _, u := range accepted {
+		if !u.IsDelete() {
+			tips = append(tips, u.New)
+		}
+	}
+	var brought map[ferry.OID]bool // tips that the push itself brings
 	if q != nil && len(accepted) > 0 {
 		if all {
+			brought = git.QuarantineHas(q.Objects(), tips)
 			err = d.keep(s, q)
 		} else {
-			var tips []ferry.OID
-			for _, u := range accepted {
-				if !u.IsDelete() {
-					tips = append(tips, u.New)
-				}
-			}
 			err = d.Git.Repack(ctx, s.path, q.Objects(), tips)
 		}
 		if err != nil {
@@ -121,6 +123,15 @@ func (d *Dir) Apply(ctx context.Context, repo ferry.Repository, q *Quarantine, a
 	s.mu.Unlock()
 	if len(updates) == 0 {
 		return nil
+	}
+	if len(brought) == len(tips) {
+		done, err := git.MoveRefs(s.path, updates)
+		if err != nil {
+			return err
+		}
+		if done {
+			return d.moved(ctx, s, updates, nil)
+		}
 	}
 	return d.moveRefs(ctx, s, updates, nil)
 }

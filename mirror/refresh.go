@@ -341,6 +341,11 @@ func (d *Dir) moveRefs(ctx context.Context, s *state, updates []ferry.RefUpdate,
 	if err := d.updateRefs(ctx, s, updates); err != nil {
 		return err
 	}
+	return d.moved(ctx, s, updates, known)
+}
+
+// moved makes what is known of the refs follow the repository, and HEAD.
+func (d *Dir) moved(ctx context.Context, s *state, updates []ferry.RefUpdate, known map[ferry.RefName]git.Ref) error {
 	s.mu.Lock()
 	reread := false
 	for _, u := range updates {

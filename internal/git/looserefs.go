@@ -1,0 +1,119 @@
+package git
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gitferry/internal/ferry"
+)
+
+// fewRefs is how many refs MoveRefs writes itself.
+const fewRefs = 4
+
+// MoveRefs does what UpdateRefs does, and writes a few branches and tags that
+// move or are new without starting git, by the rules of git's own ref files:
+// a lock file that is renamed once all are locked and compared
+// (gitrepository-layout, "refs"). The caller knows that every new value is an
+// object of the repository. It reports false, and nothing has changed, where
+// git itself has to look.
+func MoveRefs(dir string, updates []ferry.RefUpdate) (done bool, err error) {
+	if len(updates) > fewRefs {
+		return false, nil
+	}
+	var locked []string
+	defer func() {
+		for _, path := range locked {
+			_ = os.Remove(path + ".lock")
+		}
+	}()
+	for _, u := range updates {
+		if u.IsDelete() || !u.Name.IsBranch() && !u.Name.IsTag() {
+			return false, nil
+		}
+		path := filepath.Join(dir, filepath.FromSlash(string(u.Name)))
+		if os.MkdirAll(filepath.Dir(path), 0o700) != nil {
+			return false, nil // a ref stands where a directory has to
+		}
+		f, err := os.OpenFile(path+".lock", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return false, nil
+		}
+		locked = append(locked, path)
+		_, err = fmt.Fprintf(f, "%s\n", u.New)
+		if err == nil {
+			err = f.Sync()
+		}
+		if closeErr := f.Close(); err == nil {
+			err = closeErr
+		}
+		if err != nil {
+			return false, fmt.Errorf("moving %s: %w", u.Name, err)
+		}
+		if !standsAt(dir, path, u) {
+			return false, nil
+		}
+	}
+	for len(locked) > 0 {
+		path := locked[0]
+		if err := os.Rename(path+".lock", path); err != nil {
+			return false, fmt.Errorf("moving refs: %w", err)
+		}
+		locked = locked[1:]
+	}
+	return true, nil
+}
+
+// standsAt reports whether a locked ref has its old value for certain: in its
+// own file, or without one in the file of packed refs, or nowhere with no name
+// in its way if it is new.
+func standsAt(dir, path string, u ferry.RefUpdate) bool {
+	loose, err := os.ReadFile(path)
+	if err == nil {
+		return strings.TrimSpace(string(loose)) == u.Old.String()
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return false // a directory, perhaps an empty one
+	}
+	packed, err := os.ReadFile(filepath.Join(dir, "packed-refs"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return false
+	}
+	if !u.IsCreate() {
+		return bytes.Contains(packed, fmt.Appendf(nil, "\n%s %s\n", u.Old, u.Name)) // its first line is a comment
+	}
+	for name := string(u.Name); name != "."; name = filepath.Dir(name) {
+		if bytes.Contains(packed, []byte(" "+name+"\n")) {
+			return false
+		}
+	}
+	return !bytes.Contains(packed, []byte(" "+string(u.Name)+"/"))
+}
+
+// QuarantineHas tells which of oids lie in packs of the quarantine objects, as
+// far as their indexes are small enough to be read at once.
+func QuarantineHas(objects string, oids []ferry.OID) map[ferry.OID]bool {
+	have := make(map[ferry.OID]bool)
+	indexes, _ := filepath.Glob(filepath.Join(objects, "pack", "pack-*.idx"))
+	for _, name := range indexes {
+		if info, err := os.Stat(name); err != nil || info.Size() > 1<<20 {
+			continue
+		}
+		list, err := PackObjects(objects, strings.TrimSuffix(strings.TrimPrefix(filepath.Base(name), "pack-"), ".idx"))
+		if err != nil {
+			continue
+		}
+		for _, want := range oids {
+			for _, o := range list {
+				if o == want {
+					have[want] = true
+					break
+				}
+			}
+		}
+	}
+	return have
+}
