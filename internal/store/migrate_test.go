@@ -106,7 +106,7 @@ func testStoreAt(t *testing.T, n int) *Store {
 	s := &Store{path: filepath.Join(t.TempDir(), "gitferry.db"), log: slog.New(slog.DiscardHandler), turns: newTurns()}
 	s.w = sql.OpenDB(connector{s.path, writerParams})
 	s.w.SetMaxOpenConns(1)
-	s.r = sql.OpenDB(connector{s.path, readerParams})
+	s.r = &readers{DB: sql.OpenDB(connector{s.path, readerParams})}
 	t.Cleanup(func() { s.Close() })
 	check(t, s.migrateTo(t.Context(), must(readMigrations(migrationFiles))(t)[:n]))
 	return s

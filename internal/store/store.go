@@ -54,8 +54,8 @@ var (
 // A Store is an open database file. The zero Store is of no use; see Open.
 type Store struct {
 	path     string
-	w        *sql.DB // one connection; its transactions take the lock at once
-	r        *sql.DB // readers, cannot write
+	w        *sql.DB  // one connection; its transactions take the lock at once
+	r        *readers // cannot write
 	vault    *vault
 	now      func() time.Time
 	log      *slog.Logger
@@ -92,7 +92,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	f.Close()
 	s.w = sql.OpenDB(connector{s.path, writerParams})
 	s.w.SetMaxOpenConns(1)
-	s.r = sql.OpenDB(connector{s.path, readerParams})
+	s.r = &readers{DB: sql.OpenDB(connector{s.path, readerParams})}
 	s.r.SetMaxOpenConns(maxReaders)
 	s.r.SetMaxIdleConns(maxReaders)
 	if err := s.prepare(ctx); err != nil {
@@ -140,7 +140,7 @@ func (s *Store) InstanceID() string { return s.instance }
 // Check asks SQLite whether the file is sound (quick_check). It fails with
 // ErrCorrupt and the first complaint.
 func (s *Store) Check(ctx context.Context) error {
-	return checkWith(ctx, s.r, "PRAGMA quick_check(1)")
+	return checkWith(ctx, s.r.DB, "PRAGMA quick_check(1)")
 }
 
 func checkWith(ctx context.Context, db *sql.DB, pragma string) error {
