@@ -291,7 +291,7 @@ func (h *httpGit) uploadPack(subject ferry.Subject, body io.Reader) error {
 			return err
 		}
 		h.markStale(staleNote(view, h.s.now()))
-		return lsRefs(pktline.NewWriter(h.sent), q, view)
+		return lsRefs(h.sent, q, view)
 	}
 	opener, first := "", false
 	if q.command == "fetch" {

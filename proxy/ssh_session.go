@@ -98,7 +98,7 @@ func (s *Server) sshProtocol2(ctx context.Context, session Session, repo ferry.R
 				told = true
 				fmt.Fprintf(session.Stderr, "gitferry: %s\n", note)
 			}
-			if err := lsRefs(pktline.NewWriter(session.Stdout), q, view); err != nil {
+			if err := lsRefs(session.Stdout, q, view); err != nil {
 				return err
 			}
 			continue

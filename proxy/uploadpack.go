@@ -242,8 +242,10 @@ func (q request) hasPrefix(prefixes ...string) bool {
 const maxPrefixes = 65536
 
 // lsRefs answers the ls-refs command of protocol 2 from known refs, as git
-// would (gitprotocol-v2, "ls-refs").
-func lsRefs(w *pktline.Writer, q request, view mirror.View) error {
+// would (gitprotocol-v2, "ls-refs"). It writes once, not once a ref.
+func lsRefs(out io.Writer, q request, view mirror.View) error {
+	var b bytes.Buffer
+	w := pktline.NewWriter(&b)
 	peel, symrefs := q.has("peel"), q.has("symrefs")
 	var prefixes []string
 	for _, a := range q.args {
@@ -283,7 +285,11 @@ func lsRefs(w *pktline.Writer, q request, view mirror.View) error {
 			return err
 		}
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err := out.Write(b.Bytes())
+	return err
 }
 
 // sectionWriter stands between git's answer and the client. Notes are put in
