@@ -148,7 +148,6 @@ func (x *Index) repository(ctx context.Context, repo ferry.Repository, progress 
 		if err := x.planUpkeep(ctx, repo); err != nil {
 			return err
 		}
-		return x.Store.Changed(ctx, repo.ID, x.now().Add(x.PollMin))
 	}
 	return nil
 }
@@ -346,7 +345,7 @@ func (r *run) applyGroup(ctx context.Context, g group, stored, now map[ferry.Ref
 			if err := r.finish(ctx, &c, g, now, parents); err != nil {
 				return err
 			}
-			c.Indexed = indexed
+			c.Indexed, c.Next = indexed, r.x.now().Add(r.x.PollMin)
 		}
 		applied, err := r.x.Store.Apply(ctx, c)
 		if err != nil {

@@ -173,6 +173,13 @@ func (x *indexing) change(c Change) error {
 			return err
 		}
 	}
+	if len(x.done.Movements) > 0 && !c.Next.IsZero() {
+		if _, err := x.exec(`
+			UPDATE timetable SET changed_at = ?, next_at = CASE WHEN notified_at = 0 THEN min(next_at, ?) ELSE next_at END
+			WHERE repository_id = ?`, x.now, ms(c.Next), x.repo); err != nil {
+			return fmt.Errorf("planning the next look: %w", err)
+		}
+	}
 	if c.Push != 0 {
 		return finishPush(x.ctx, x.tx, c.Push, x.now)
 	}

@@ -145,6 +145,9 @@ type Change struct {
 	Indexed  bool         // the first index is complete with this change
 	Push     ferry.PushID // set to done (or unknown) with this change; 0: none
 	Seen     time.Time    // when the look was; zero: now
+	// Next is when a repository whose refs moved is looked at again at the
+	// latest, unless it sends notifications; zero: as planned.
+	Next time.Time
 }
 
 // Applied says what a change brought that was not there before.

@@ -109,6 +109,11 @@ func (s *Store) ResolvePush(ctx context.Context, id ferry.PushID, results []Push
 // or unknown if the outcome of some ref is. Apply does the same for pushes
 // that do change it. A refused or aborted push fails with ferry.ErrConflict.
 func (s *Store) FinishPush(ctx context.Context, id ferry.PushID) error {
+	var done bool // by the change that indexed it, in most cases
+	err := s.r.QueryRowContext(ctx, `SELECT state IN ('done', 'unknown') AND quarantine = '' FROM push WHERE id = ?`, id).Scan(&done)
+	if err == nil && done {
+		return nil
+	}
 	return s.write(ctx, fmt.Sprintf("finishing push %d", id), func(tx *sql.Tx) error {
 		return finishPush(ctx, tx, id, ms(s.now()))
 	})

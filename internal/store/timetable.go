@@ -113,17 +113,6 @@ func (s *Store) Looked(ctx context.Context, id ferry.RepositoryID, next time.Tim
 	})
 }
 
-// Changed records that refs of a repository moved, by whatever way it was
-// learned: it is looked at again soon, no later than next.
-func (s *Store) Changed(ctx context.Context, id ferry.RepositoryID, next time.Time) error {
-	return s.write(ctx, fmt.Sprintf("recording a change of repository %d", id), func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `
-			UPDATE timetable SET changed_at = ?, next_at = CASE WHEN notified_at = 0 THEN min(next_at, ?) ELSE next_at END
-			WHERE repository_id = ?`, ms(s.now()), ms(next), id)
-		return err
-	})
-}
-
 // SpreadLooks makes every repository due within the time given, at the start
 // of a server: what happened meanwhile is found soon, and not all at once.
 func (s *Store) SpreadLooks(ctx context.Context, within time.Duration) error {
