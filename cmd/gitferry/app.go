@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -240,7 +241,9 @@ func (a *app) judge(ctx context.Context, p policy.Push) policy.Verdict {
 	}
 	var states policy.IssueStates
 	if site.Kind != "" {
-		states = a.issueStates
+		states = func(ctx context.Context, keys []ferry.IssueKey) map[ferry.IssueKey]policy.IssueState {
+			return a.issueStates(ctx, p.Pusher, keys, o.Projects, rules.KeyMustExist)
+		}
 	}
 	return policy.Judge(ctx, p, rules, states, o)
 }
@@ -267,8 +270,14 @@ func (a *app) rules(ctx context.Context) (policy.Rules, error) {
 	return r, nil
 }
 
-// issueStates answers the policy's question from the books or from Jira.
-func (a *app) issueStates(ctx context.Context, keys []ferry.IssueKey) map[ferry.IssueKey]policy.IssueState {
+// issueStates answers the policy's question from the books or from Jira. What
+// the pusher may not know is left untold, unless the rules tell it anyway: a
+// push that is refused because its issue is missing says that it is.
+func (a *app) issueStates(ctx context.Context, pusher ferry.User, keys []ferry.IssueKey, projects map[string]bool, told bool) map[ferry.IssueKey]policy.IssueState {
+	mayKnow := make(chan map[string]bool, 1)
+	if !told {
+		go func() { mayKnow <- a.mayKnow(ctx, pusher, keys, projects) }()
+	}
 	states := make(map[ferry.IssueKey]policy.IssueState, len(keys))
 	for k, i := range a.issues.States(ctx, keys) {
 		states[k] = policy.Missing
@@ -276,5 +285,36 @@ func (a *app) issueStates(ctx context.Context, keys []ferry.IssueKey) map[ferry.
 			states[k] = policy.Exists
 		}
 	}
+	if told {
+		return states
+	}
+	may := <-mayKnow
+	for k := range states {
+		if p := k.Project(); (projects == nil || projects[p]) && !may[p] {
+			states[k] = policy.Untold
+		}
+	}
 	return states
+}
+
+// mayKnow tells of which projects among those of the keys the pusher may learn
+// what there is. That a project is not there at all is no secret; known is nil
+// while Jira's list of projects was not read yet.
+func (a *app) mayKnow(ctx context.Context, pusher ferry.User, keys []ferry.IssueKey, known map[string]bool) map[string]bool {
+	var emails, projects []string
+	if pusher.Email != "" {
+		emails = append(emails, pusher.Email)
+	}
+	if token, email, err := a.store.JiraToken(ctx, pusher.ID); err == nil && !token.IsZero() && email != "" && email != pusher.Email {
+		emails = append(emails, email)
+	}
+	for _, k := range keys {
+		if p := k.Project(); (known == nil || known[p]) && !slices.Contains(projects, p) {
+			projects = append(projects, p)
+		}
+	}
+	if len(emails) == 0 || len(projects) == 0 {
+		return nil
+	}
+	return a.issues.MayKnow(ctx, emails, projects)
 }

@@ -12,7 +12,7 @@ import (
 // forecast says as whom a push's commands will be carried out and which of
 // them Jira would refuse as things stand.
 func (a *app) forecast(ctx context.Context, pusher ferry.User, v policy.Verdict) (string, func(smartcommit.Action) string) {
-	_, site, err := a.parseOptions(ctx)
+	o, site, err := a.parseOptions(ctx)
 	if err != nil || site.Processor != string(outbox.ProcessorGitferry) {
 		return "", nil
 	}
@@ -21,8 +21,13 @@ func (a *app) forecast(ctx context.Context, pusher ferry.User, v policy.Verdict)
 		who = pusher.Name
 	}
 	var actions []smartcommit.Action
+	may := a.mayKnow(ctx, pusher, v.Keys, o.Projects)
 	for _, f := range v.Commits {
-		actions = append(actions, f.Actions...)
+		for _, action := range f.Actions {
+			if may[action.Key.Project()] {
+				actions = append(actions, action)
+			}
+		}
 	}
 	known := a.issues.Forecast(ctx, actions)
 	return who, func(action smartcommit.Action) string {

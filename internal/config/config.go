@@ -98,7 +98,7 @@ type Limits struct {
 // Policy says which pushes are refused before the upstream sees them.
 type Policy struct {
 	RequireKey           bool     `key:"require_key" doc:"Whether every new commit must name an issue."`
-	KeyMustExist         bool     `key:"key_must_exist" doc:"Whether the named issue must exist in Jira. While Jira cannot be reached keys are not checked."`
+	KeyMustExist         bool     `key:"key_must_exist" doc:"Whether the named issue must exist in Jira. While Jira cannot be reached keys are not checked. With this rule everybody who may push can find out which issues exist; without it only those whose Jira account can be assigned issues of the project are told."`
 	Projects             []string `key:"projects" doc:"Jira project keys that count. Empty: every project that Jira has."`
 	ProtectDefaultBranch bool     `key:"protect_default_branch" doc:"Whether forced pushes to the default branch and its deletion are refused."`
 	AdminsMayRewrite     bool     `key:"admins_may_rewrite" doc:"Whether those with the admin level on the repository may do so all the same."`

@@ -103,6 +103,43 @@ func (l *Lookup) States(ctx context.Context, keys []ferry.IssueKey) map[ferry.Is
 	return states
 }
 
+// MayKnow tells of which projects a person with these e-mail addresses may
+// learn what there is in Jira: those whose issues can be assigned to his
+// account, which nobody gets who cannot see them. What could not be asked
+// within the deadline is not in the answer.
+func (l *Lookup) MayKnow(ctx context.Context, emails []string, projects []string) map[string]bool {
+	ctx, cancel := context.WithTimeout(ctx, l.Deadline)
+	defer cancel()
+	client, _, err := l.Sites.Client(ctx)
+	if err != nil {
+		return nil
+	}
+	may := make(map[string]bool)
+	var mu sync.Mutex
+	var asking sync.WaitGroup
+	for _, project := range projects[:min(len(projects), maxProjects)] {
+		asking.Go(func() {
+			for _, email := range emails {
+				_, err := client.FindUser(ctx, email, project)
+				if err != nil && !errors.Is(err, ferry.ErrNotFound) {
+					l.Log.Warn("rights not checked at Jira", "project", project, "err", err)
+				}
+				if err == nil {
+					mu.Lock()
+					may[project] = true
+					mu.Unlock()
+					return
+				}
+			}
+		})
+	}
+	asking.Wait()
+	return may
+}
+
+// maxProjects bounds the projects that one push asks about.
+const maxProjects = 20
+
 // maxForecast is how many issues are asked for their transitions in one push.
 const maxForecast = 5
 

@@ -129,3 +129,30 @@ func TestProjects(t *testing.T) {
 		t.Error("Run does not end with its context")
 	}
 }
+
+// What somebody may know follows from his account at Jira, and is nothing
+// while Jira does not answer.
+func TestMayKnow(t *testing.T) {
+	t.Parallel()
+	var stop atomic.Bool
+	var asked atomic.Int32
+	l := newLookup(t, &stop, &asked)
+	for _, tt := range []struct {
+		emails []string
+		want   map[string]bool
+	}{
+		{[]string{"alice@example.com"}, map[string]bool{"DEMO": true, "OPS": true}},
+		{[]string{"a@elsewhere.example", "bob@example.com"}, map[string]bool{"DEMO": true, "OPS": true}},
+		{[]string{"a@elsewhere.example"}, map[string]bool{}},
+		{nil, map[string]bool{}},
+	} {
+		got := l.MayKnow(t.Context(), tt.emails, []string{"DEMO", "OPS", "GONE"})
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("MayKnow(%v) (-want +got):\n%s", tt.emails, diff)
+		}
+	}
+	stop.Store(true)
+	if got := l.MayKnow(t.Context(), []string{"root@example.com"}, []string{"DEMO"}); len(got) > 0 {
+		t.Errorf("MayKnow while Jira hangs = %v", got)
+	}
+}

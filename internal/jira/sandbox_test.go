@@ -151,14 +151,14 @@ func TestCommands(t *testing.T) {
 			t.Error(err)
 		}
 
-		alice, err := c.FindUser(ctx, "alice@example.com", key)
+		alice, err := c.FindUser(ctx, "alice@example.com", key.Project())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Assign(ctx, key, alice); err != nil {
 			t.Error(err)
 		}
-		if _, err := c.FindUser(ctx, "nobody@example.com", key); !errors.Is(err, ferry.ErrNotFound) {
+		if _, err := c.FindUser(ctx, "nobody@example.com", key.Project()); !errors.Is(err, ferry.ErrNotFound) {
 			t.Errorf("FindUser of nobody: %v", err)
 		}
 		for range 2 {

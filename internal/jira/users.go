@@ -31,12 +31,12 @@ type userCache struct {
 	hits map[string]userHit // guarded by mu
 }
 
-// FindUser finds the one account that may be assigned the issue and that is
-// meant by who: an e-mail address, or a user name (Data Center), or a name.
+// FindUser finds the one account that may be assigned issues of the project
+// and that is meant by who: an e-mail address, or a user name (Data Center), or a name.
 // None is ferry.ErrNotFound, several are ferry.ErrConflict; both with a text
 // for people.
-func (c *Client) FindUser(ctx context.Context, who string, key ferry.IssueKey) (Account, error) {
-	cached := key.Project() + " " + strings.ToLower(who)
+func (c *Client) FindUser(ctx context.Context, who, project string) (Account, error) {
+	cached := project + " " + strings.ToLower(who)
 	c.users.mu.Lock()
 	hit, ok := c.users.hits[cached]
 	c.users.mu.Unlock()
@@ -44,7 +44,7 @@ func (c *Client) FindUser(ctx context.Context, who string, key ferry.IssueKey) (
 	if ok && age >= 0 && (hit.err == nil && age < userHitLife || hit.err != nil && age < userMissLife) {
 		return hit.account, hit.err
 	}
-	q := url.Values{"issueKey": {string(key)}, "maxResults": {"50"}}
+	q := url.Values{"project": {project}, "maxResults": {"50"}}
 	if c.site.Kind == Cloud {
 		q.Set("query", who)
 	} else {
@@ -52,7 +52,7 @@ func (c *Client) FindUser(ctx context.Context, who string, key ferry.IssueKey) (
 	}
 	var found []Account
 	err := c.doREST(ctx, call{
-		op: "looking for a user for " + string(key), method: http.MethodGet, query: q,
+		op: "looking for a user for " + project, method: http.MethodGet, query: q,
 		want: []int{http.StatusOK}, into: &found, shape: func() bool { return found != nil },
 	}, "/user/assignable/search")
 	if err != nil {

@@ -25,11 +25,11 @@ func (c assignment) do(ctx context.Context) (string, error) {
 	var err error
 	switch {
 	case who != "me":
-		account, err = c.client.FindUser(ctx, c.address(ctx, who), c.action.Key)
+		account, err = c.client.FindUser(ctx, c.address(ctx, who), c.action.Key.Project())
 	case !c.named:
 		account, err = c.client.Myself(ctx)
 	default:
-		account, err = c.client.FindUser(ctx, c.address(ctx, c.action.Author.Email), c.action.Key)
+		account, err = c.client.FindUser(ctx, c.address(ctx, c.action.Author.Email), c.action.Key.Project())
 	}
 	if err != nil {
 		return "", err

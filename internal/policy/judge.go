@@ -109,6 +109,7 @@ func (v *Verdict) askStates(ctx context.Context, states IssueStates) map[ferry.I
 	seen := map[ferry.IssueKey]bool{}
 	linked := map[ferry.IssueKey]bool{}
 	onBranch := map[ferry.IssueKey]bool{}
+	var untold []string // projects
 	dropped := 0
 	for _, f := range v.Commits {
 		for i, list := range [][]ferry.IssueKey{f.Keys, f.Unknown} {
@@ -146,7 +147,12 @@ func (v *Verdict) askStates(ctx context.Context, states IssueStates) map[ferry.I
 			v.Missing = append(v.Missing, k)
 		case state == Unchecked && states != nil:
 			v.Unchecked = append(v.Unchecked, k)
+		case state == Untold && !slices.Contains(untold, k.Project()):
+			untold = append(untold, k.Project())
 		}
+	}
+	if len(untold) > 0 {
+		v.Notes = append(v.Notes, "nothing is told about issues of "+strings.Join(untold, ", ")+": no Jira account with your e-mail address can be assigned them")
 	}
 	if dropped > 0 && states != nil {
 		v.Notes = append(v.Notes, fmt.Sprintf("more than %d issues in one push; %d were not checked", MaxKeys, dropped))

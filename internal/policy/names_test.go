@@ -83,3 +83,18 @@ func TestTagOnly(t *testing.T) {
 		t.Errorf("on a tag and a branch: keys %v, actions %v", v.Keys, v.Commits[0].Actions)
 	}
 }
+
+// What the pusher may not know is neither called missing nor existing.
+func TestUntold(t *testing.T) {
+	p := push("main", "DEMO-1 one", "DEMO-404 two", "QQQ-9 three")
+	v := Judge(t.Context(), p, Rules{}, states(map[ferry.IssueKey]IssueState{"DEMO-1": Untold, "DEMO-404": Untold, "QQQ-9": Missing}), known)
+	if diff := cmp.Diff([]ferry.IssueKey{"DEMO-1", "DEMO-404"}, v.Keys); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]ferry.IssueKey{"QQQ-9"}, v.Missing); diff != "" || len(v.Unchecked) > 0 {
+		t.Errorf("unchecked %v, missing (-want +got):\n%s", v.Unchecked, diff)
+	}
+	if len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "issues of DEMO:") {
+		t.Errorf("notes %q", v.Notes)
+	}
+}

@@ -147,14 +147,15 @@ type Commit struct {
 type IssueState int
 
 const (
-	Unchecked IssueState = iota // nobody could be asked in time, or the pusher may not know
+	Unchecked IssueState = iota // nobody could be asked in time
 	Exists
 	Missing
+	Untold // the pusher may not learn it from us (security.md, PUSH-18)
 )
 
 // IssueStates answers for issues, from a cache or within a deadline of its
 // own; keys that are left out are Unchecked. Of an issue that the pusher may
-// not see it must say Unchecked. It may be nil: nothing is checked.
+// not see it must say Untold. It may be nil: nothing is checked.
 type IssueStates func(ctx context.Context, keys []ferry.IssueKey) map[ferry.IssueKey]IssueState
 
 // MaxKeys is the most issues of one push that are asked about (security.md,
