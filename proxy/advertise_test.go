@@ -121,10 +121,15 @@ func one(r *gittest.Repo) string {
 }
 
 // request2 is an ls-refs request of protocol 2.
-func request2(args ...string) string {
+func request2(args ...string) string { return command2("ls-refs", args...) }
+
+// fetch2 is a fetch request of protocol 2.
+func fetch2(args ...string) string { return command2("fetch", args...) }
+
+func command2(command string, args ...string) string {
 	var b bytes.Buffer
 	w := pktline.NewWriter(&b)
-	_ = w.Printf("command=ls-refs\n")
+	_ = w.Printf("command=%s\n", command)
 	_ = w.Delim()
 	for _, a := range args {
 		_ = w.Printf("%s\n", a)

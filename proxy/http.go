@@ -276,7 +276,7 @@ func (h *httpGit) uploadPack(subject ferry.Subject, body io.Reader) error {
 	protocol := validProtocol(h.r.Header.Get("Git-Protocol"))
 	if protocolVersion(protocol) != 2 {
 		opener, first := legacyOpener(raw)
-		return h.s.serveFetch(ctx, repo, protocol, raw, &sectionWriter{w: h.sent, opener: opener}, first)
+		return h.s.serveFetch(ctx, subject, repo, protocol, raw, &sectionWriter{w: h.sent, opener: opener}, first)
 	}
 	q, err := readRequest(pktline.NewReader(bytes.NewReader(raw)))
 	if err != nil {
@@ -297,7 +297,7 @@ func (h *httpGit) uploadPack(subject ferry.Subject, body io.Reader) error {
 	if q.command == "fetch" {
 		opener, first = q.fetchOpener()
 	}
-	return h.s.serveFetch(ctx, repo, protocol, raw, &sectionWriter{w: h.sent, opener: opener}, first)
+	return h.s.serveFetch(ctx, subject, repo, protocol, raw, &sectionWriter{w: h.sent, opener: opener}, first)
 }
 
 func (h *httpGit) receivePack(subject ferry.Subject, body io.Reader) error {

@@ -64,7 +64,8 @@ type Server struct {
 	capsMu sync.Mutex
 	caps   *capabilities // guarded by capsMu
 
-	gates     gates
+	gates     gates // of users
+	reads     queue
 	strangers strangers
 	passes    passes
 	// pushes counts pushes from release to done, so that a stop can wait.
@@ -86,8 +87,10 @@ type Limits struct {
 	Commits          int           // commits judged in one push
 	JudgeTimeout     time.Duration // then the push is refused
 	UserOperations   int           // running git operations of one user
-	RepoOperations   int           // running git children of one repository
-	QueueWait        time.Duration // how long a further one waits
+	Children         int           // git children of reads at once; 0: two for each processor
+	RepoOperations   int           // of one repository
+	RepoQueue        int           // reads of one repository that wait for a child
+	QueueWait        time.Duration // how long a further operation or read waits
 	FreeDisk         int64         // bytes of free space below which pushes are refused
 	stall            time.Duration // stallWindow but in tests
 }
@@ -99,7 +102,7 @@ func NewLimits() Limits {
 		StoreBelow: 1 << 20, Stream: true, MaxHold: 15 * time.Second,
 		PackBytes: 2 << 30, PackObjects: 5_000_000,
 		Commands: 4000, Commits: 50_000, JudgeTimeout: 20 * time.Second,
-		UserOperations: 8, RepoOperations: 8, QueueWait: time.Minute, FreeDisk: 1 << 30,
+		UserOperations: 8, RepoOperations: 4, RepoQueue: 64, QueueWait: time.Minute, FreeDisk: 1 << 30,
 	}
 }
 

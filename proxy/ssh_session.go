@@ -65,7 +65,7 @@ func (s *Server) serveSSH(ctx context.Context, session Session) error {
 	if note := staleNote(view, s.now()); note != "" {
 		say(note)
 	}
-	release, err := s.admit(ctx, repo)
+	release, err := s.admit(ctx, session.Subject, repo)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (s *Server) sshProtocol2(ctx context.Context, session Session, repo ferry.R
 		if q.command == "fetch" {
 			opener, first = q.fetchOpener()
 		}
-		if err := s.serveFetch(ctx, repo, "version=2", q.raw, &sectionWriter{w: session.Stdout, opener: opener, told: told}, first); err != nil {
+		if err := s.serveFetch(ctx, session.Subject, repo, "version=2", q.raw, &sectionWriter{w: session.Stdout, opener: opener, told: told}, first); err != nil {
 			return err
 		}
 	}

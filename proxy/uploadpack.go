@@ -376,7 +376,7 @@ func (s *sectionWriter) Write(p []byte) (int, error) {
 
 // serveFetch answers one stateless request for objects: a fetch command of
 // protocol 2, or the body of a git-upload-pack POST of protocol 0 and 1.
-func (s *Server) serveFetch(ctx context.Context, repo ferry.Repository, protocol string, raw []byte, out *sectionWriter, mayOpen bool) error {
+func (s *Server) serveFetch(ctx context.Context, subject ferry.Subject, repo ferry.Repository, protocol string, raw []byte, out *sectionWriter, mayOpen bool) error {
 	view, err := s.Mirror.View(ctx, repo)
 	if err != nil {
 		return err
@@ -394,7 +394,7 @@ func (s *Server) serveFetch(ctx context.Context, repo ferry.Repository, protocol
 		_ = out.note(note, false)
 	}
 	return s.Mirror.UploadPack(ctx, repo, mirror.UploadPack{Stateless: true, Protocol: protocol, Stdin: bytes.NewReader(raw), Stdout: out,
-		Admit: func(ctx context.Context) (func(), error) { return s.admit(ctx, repo) }})
+		Admit: func(ctx context.Context) (func(), error) { return s.admit(ctx, subject, repo) }})
 }
 
 // fetchOpener returns the packet that opens the pack in an answer to a fetch
