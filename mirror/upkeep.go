@@ -114,7 +114,7 @@ func (d *Dir) maintain(ctx context.Context, repo ferry.Repository, s *state, com
 		return nil
 	}
 	for _, args := range commands {
-		if err := d.Git.Run(ctx, git.Command{Dir: s.path, Args: args, Background: true}); err != nil {
+		if err := d.Git.Run(ctx, git.Command{Dir: s.path, Args: args, Background: true, Large: true}); err != nil {
 			return fmt.Errorf("upkeep of %s: %w", repo.Path(), err)
 		}
 	}

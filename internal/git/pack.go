@@ -132,7 +132,7 @@ func (r *Runner) Repack(ctx context.Context, dir, objects string, tips []ferry.O
 		return fmt.Errorf("repacking: %w", err)
 	}
 	defer os.RemoveAll(only)
-	err = r.Run(ctx, Command{Dir: dir, Objects: objects, Stdin: &in,
+	err = r.Run(ctx, Command{Dir: dir, Objects: objects, Stdin: &in, Large: true,
 		Args: []string{"pack-objects", "--revs", "--quiet", "--delta-base-offset", "--end-of-options", filepath.Join(only, "pack", "pack")}})
 	if err != nil {
 		return fmt.Errorf("repacking what was accepted: %w", err)
@@ -158,7 +158,7 @@ func (r *Runner) Fetch(ctx context.Context, dir, objects, url, protocols string,
 	}
 	args = append(args, "upstream")
 	stderr := &tail{max: maxStderr}
-	err := r.Run(ctx, Command{Dir: dir, Objects: objects, Args: args, Stdin: &in, AllowProtocol: protocols,
+	err := r.Run(ctx, Command{Dir: dir, Objects: objects, Args: args, Stdin: &in, AllowProtocol: protocols, Large: true,
 		Stderr: teeProgress(stderr, progress),
 		Config: [][2]string{{"remote.upstream.url", url}, {"fetch.fsckObjects", "true"}, {"fetch.unpackLimit", "1"}, {"fetch.writeCommitGraph", "false"}}})
 	if e, ok := err.(*ExitError); ok {

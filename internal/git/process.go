@@ -17,11 +17,12 @@ import (
 
 // Limits of one child (security reference, GIT-3).
 const (
-	childAddressSpace  = 4 << 30 // bytes; a repack of a large repository needs more than a push may
-	pushedAddressSpace = 2 << 30 // bytes, for what reads a client's pack
-	childFiles         = 1024    // open files
-	childCPU           = 3600    // seconds
-	maxStderr          = 64 << 10
+	childAddressSpace = 2 << 30 // bytes
+	largeAddressSpace = 4 << 30 // bytes, for Command.Large
+	childCPU          = 600     // seconds
+	largeCPU          = 3600    // seconds, for Command.Large
+	childFiles        = 1024    // open files
+	maxStderr         = 64 << 10
 )
 
 // killDelay is the time between TERM and KILL.
@@ -43,33 +44,37 @@ func (r *Runner) Start(ctx context.Context, c Command) (*Process, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(r.path, c.Args...)
-	cmd.Env = r.environment(c)
-	cmd.Dir = r.home
-	cmd.Stdin = c.Stdin
-	cmd.Stdout = c.Stdout
-	cmd.WaitDelay = 10 * time.Second
-	p := &Process{cmd: cmd, sub: c.Args[0], ctx: ctx, stderr: &tail{max: maxStderr}, ended: make(chan struct{})}
-	if c.Stderr != nil {
-		cmd.Stderr = c.Stderr
-	} else {
-		cmd.Stderr = p.stderr
+	p := &Process{sub: c.Args[0], ctx: ctx, stderr: &tail{max: maxStderr}, ended: make(chan struct{})}
+	command := func(traced bool) *exec.Cmd {
+		cmd := exec.Command(r.path, c.Args...)
+		cmd.Env = r.environment(c)
+		cmd.Dir = r.home
+		cmd.Stdin = c.Stdin
+		cmd.Stdout = c.Stdout
+		cmd.WaitDelay = 10 * time.Second
+		if c.Stderr != nil {
+			cmd.Stderr = c.Stderr
+		} else {
+			cmd.Stderr = p.stderr
+		}
+		if r.lock != nil {
+			cmd.ExtraFiles = []*os.File{r.lock}
+		}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Ptrace: traced}
+		return cmd
 	}
-	if r.lock != nil {
-		cmd.ExtraFiles = []*os.File{r.lock}
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	started := make(chan error, 1)
+	started := make(chan started, 1)
 	select {
-	case r.spawn <- spawnRequest{cmd, started}:
+	case r.spawn <- spawnRequest{command, c, started}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if err := <-started; err != nil {
-		return nil, fmt.Errorf("starting git %s: %w", p.sub, err)
+	s := <-started
+	if s.err != nil {
+		return nil, fmt.Errorf("starting git %s: %w", p.sub, s.err)
 	}
-	pid := cmd.Process.Pid
-	limit(pid, c)
+	p.cmd = s.cmd
+	pid := p.cmd.Process.Pid
 	p.stop = context.AfterFunc(ctx, func() {
 		_ = syscall.Kill(-pid, syscall.SIGTERM)
 		select {
@@ -110,20 +115,22 @@ func (p *Process) Wait() error {
 	return e
 }
 
-// limit bounds the child's resources. It runs right after the start: what the
-// child did before cannot have been much.
+// limit bounds a child's resources.
 func limit(pid int, c Command) {
 	set := func(resource int, v uint64) {
 		_ = unix.Prlimit(pid, resource, &unix.Rlimit{Cur: v, Max: v}, nil)
 	}
 	set(unix.RLIMIT_CORE, 0)
 	set(unix.RLIMIT_NOFILE, childFiles)
-	set(unix.RLIMIT_CPU, childCPU)
+	if c.Large {
+		set(unix.RLIMIT_CPU, largeCPU)
+		set(unix.RLIMIT_AS, largeAddressSpace)
+	} else {
+		set(unix.RLIMIT_CPU, childCPU)
+		set(unix.RLIMIT_AS, childAddressSpace)
+	}
 	if c.MaxFile > 0 {
 		set(unix.RLIMIT_FSIZE, uint64(c.MaxFile))
-		set(unix.RLIMIT_AS, pushedAddressSpace)
-	} else {
-		set(unix.RLIMIT_AS, childAddressSpace)
 	}
 	if c.Background {
 		_ = unix.Setpriority(unix.PRIO_PROCESS, pid, 5)
@@ -131,17 +138,48 @@ func limit(pid int, c Command) {
 }
 
 type spawnRequest struct {
-	cmd     *exec.Cmd
-	started chan<- error
+	// command makes the command, to be started under the eyes of its parent or
+	// not: a command cannot be started twice.
+	command func(traced bool) *exec.Cmd
+	c       Command
+	started chan<- started
+}
+
+type started struct {
+	cmd *exec.Cmd
+	err error
 }
 
 // spawner starts children from one OS thread that lives as long as the
-// process: the parent-death signal follows the thread that forked.
+// process: the parent-death signal follows the thread that forked, and only
+// the thread that forked may let a stopped child go on.
 func spawner(requests <-chan spawnRequest) {
 	runtime.LockOSThread()
 	for q := range requests {
-		q.started <- q.cmd.Start()
+		cmd, err := q.start()
+		q.started <- started{cmd, err}
 	}
+}
+
+// start starts a child that stops before its first instruction, bounds it and
+// lets it go on. Where children may not be traced, as under a debugger or in
+// some containers, it is bounded right after its start.
+func (q spawnRequest) start() (*exec.Cmd, error) {
+	cmd := q.command(true)
+	if err := cmd.Start(); err != nil {
+		cmd = q.command(false)
+		if err := cmd.Start(); err != nil {
+			return nil, err
+		}
+		limit(cmd.Process.Pid, q.c)
+		return cmd, nil
+	}
+	pid := cmd.Process.Pid
+	for unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+	limit(pid, q.c)
+	_ = syscall.PtraceDetach(pid) // fails if somebody killed it meanwhile; Wait tells
+	return cmd, nil
 }
 
 // openChildLock opens the file whose shared lock every child inherits. As

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -74,24 +75,55 @@ func TestRepositoryConfigIsOverruled(t *testing.T) {
 	}
 }
 
-// Children are bounded in memory, files, time and core dumps (GIT-3).
+// Children are bounded in memory, files, time and core dumps (GIT-3) before
+// they do anything, and so is what they start.
 func TestLimits(t *testing.T) {
 	r := newRunner(t)
-	out, err := r.Output(t.Context(), Command{Args: shell("sleep 1; cat /proc/self/limits"), MaxFile: 12345})
+	for _, c := range []struct {
+		command     Command
+		memory, cpu string
+	}{
+		{Command{MaxFile: 12345}, fmt.Sprint(childAddressSpace), "600"},
+		{Command{MaxFile: 12345, Large: true}, fmt.Sprint(largeAddressSpace), "3600"},
+	} {
+		c.command.Args = shell("cat /proc/self/limits")
+		for range 20 {
+			out, err := r.Output(t.Context(), c.command)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, want := range map[string]string{"Max core file size": "0", "Max address space": c.memory, "Max open files": "1024",
+				"Max cpu time": c.cpu, "Max file size": "12345"} {
+				found := false
+				for line := range strings.Lines(string(out)) {
+					if rest, ok := strings.CutPrefix(line, name); ok {
+						found = strings.Fields(rest)[1] == want
+					}
+				}
+				if !found {
+					t.Fatalf("%s: want %s in\n%s", name, want, out)
+				}
+			}
+		}
+	}
+	// Not traced: as where a debugger watches.
+	q := spawnRequest{c: Command{}, command: func(traced bool) *exec.Cmd {
+		cmd := exec.Command("sleep", "0.2")
+		if traced {
+			cmd.Path = "/does/not/exist" // fails as a refused trace does
+		}
+		return cmd
+	}}
+	cmd, err := q.start()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"Max core file size": "0", "Max address space": fmt.Sprint(pushedAddressSpace), "Max open files": "1024",
-		"Max cpu time": "3600", "Max file size": "12345"} {
-		found := false
-		for line := range strings.Lines(string(out)) {
-			if rest, ok := strings.CutPrefix(line, name); ok {
-				found = strings.Fields(rest)[1] == want
-			}
-		}
-		if !found {
-			t.Errorf("%s: want %s in\n%s", name, want, out)
-		}
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", cmd.Process.Pid))
+	if err != nil || !strings.Contains(string(limits), fmt.Sprint(childAddressSpace)) {
+		t.Errorf("a child that is not traced is not bounded: %v\n%s", err, limits)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 
