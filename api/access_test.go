@@ -14,7 +14,7 @@ import (
 )
 
 // subjects are the columns of the access table.
-var subjects = []string{"anonymous", "no grant", "read", "write", "repo admin", "admin", "read scope", "wrong repo", "dvcs scope", "expired", "disabled"}
+var subjects = []string{"anonymous", "no grant", "read", "write", "repo admin", "admin", "read scope", "repo:read", "repo:write", "api:read", "api:admin", "wrong repo", "dvcs scope", "expired", "disabled"}
 
 // TestAccess asks every route of the table as everybody, with the handlers
 // taken out, and compares what access decides with the reviewed table

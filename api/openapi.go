@@ -42,6 +42,7 @@ func describe(routes []route) map[string]any {
 // neededScopes says in words which token an action needs.
 var neededScopes = map[ferry.Action]string{
 	ferry.ActionRead:     "Needs read on the repository.",
+	ferry.ActionPush:     "Needs write on the repository and the scope repo:write.",
 	ferry.ActionMaintain: "Needs admin on the repository and the scope api:admin.",
 	ferry.ActionAPIRead:  "Needs the scope api:read or api:admin.",
 	ferry.ActionSelf:     "Needs the scope api:admin.",

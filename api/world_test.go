@@ -115,6 +115,9 @@ func (w *world) people() {
 	root := w.user("root", ferry.LevelAdmin, true)
 	w.tokens["admin"] = w.token(root, allScopes, nil, 0)
 	w.tokens["read scope"] = w.token(root, []ferry.Scope{ferry.ScopeRepoRead, ferry.ScopeAPIRead}, nil, 0)
+	for _, scope := range allScopes {
+		w.tokens[string(scope)] = w.token(root, []ferry.Scope{scope}, nil, 0)
+	}
 	w.tokens["wrong repo"] = w.token(root, allScopes, []string{"us-west-2/*"}, 0)
 	w.tokens["dvcs scope"] = w.token(root, []ferry.Scope{ferry.ScopeJiraDVCS}, nil, 0)
 	w.ahead.Store(int64(-48 * time.Hour))

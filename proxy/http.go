@@ -196,7 +196,7 @@ func (h *httpGit) lookUp(subject ferry.Subject, action ferry.Action) (ferry.Repo
 }
 
 func (h *httpGit) infoUploadPack(subject ferry.Subject) error {
-	repo, err := h.lookUp(subject, ferry.ActionRead)
+	repo, err := h.lookUp(subject, ferry.ActionFetch)
 	if err != nil {
 		return err
 	}
@@ -258,7 +258,7 @@ func (h *httpGit) infoReceivePack(subject ferry.Subject) error {
 }
 
 func (h *httpGit) uploadPack(subject ferry.Subject, body io.Reader) error {
-	repo, err := h.lookUp(subject, ferry.ActionRead)
+	repo, err := h.lookUp(subject, ferry.ActionFetch)
 	if err != nil {
 		return err
 	}

@@ -66,6 +66,12 @@ func TestHTTPStatuses(t *testing.T) {
 	secret, _, err := w.Store.NewToken(t.Context(), store.Token{User: reader.ID, Name: "r", Scopes: []ferry.Scope{ferry.ScopeRepoRead}})
 	w.must(err)
 	alice, bob := "alice:"+w.token, "bob:"+secret.Reveal()
+	secret, _, err = w.Store.NewToken(t.Context(), store.Token{User: w.user.ID, Name: "api", Scopes: []ferry.Scope{ferry.ScopeAPIRead, ferry.ScopeAPIAdmin}})
+	w.must(err)
+	apiOnly := "alice:" + secret.Reveal()
+	secret, _, err = w.Store.NewToken(t.Context(), store.Token{User: w.user.ID, Name: "jira", Scopes: []ferry.Scope{ferry.ScopeJiraDVCS}})
+	w.must(err)
+	jira := "alice:" + secret.Reveal()
 	upload := map[string]string{"Content-Type": "application/x-git-upload-pack-request"}
 	receive := map[string]string{"Content-Type": "application/x-git-receive-pack-request"}
 	for _, c := range []struct {
@@ -80,6 +86,13 @@ func TestHTTPStatuses(t *testing.T) {
 		{"HEAD", "/us-east-1/demo/info/refs?service=git-upload-pack", alice, nil, 200},
 		{"GET", "/us-east-1/none/info/refs?service=git-upload-pack", alice, nil, 404},
 		{"GET", "/us-east-1/demo/info/refs?service=git-receive-pack", bob, nil, 403},
+		{"GET", "/us-east-1/demo/info/refs?service=git-receive-pack", apiOnly, nil, 403},
+		{"GET", "/us-east-1/demo/info/refs?service=git-upload-pack", apiOnly, nil, 403},
+		{"POST", "/us-east-1/demo/git-upload-pack", apiOnly, upload, 403},
+		{"GET", "/us-east-1/demo/info/refs?service=git-upload-pack", jira, nil, 403},
+		{"POST", "/us-east-1/demo/git-upload-pack", jira, upload, 403},
+		{"POST", "/us-east-1/demo/git-receive-pack", jira, receive, 403},
+		{"GET", "/us-east-1/none/info/refs?service=git-upload-pack", jira, nil, 404},
 		{"GET", "/us-east-1/demo/info/refs?service=git-upload-archive", alice, nil, 403},
 		{"GET", "/us-east-1/demo/info/refs", alice, nil, 403},
 		{"GET", "/us-east-1/demo/config", alice, nil, 404},

@@ -25,7 +25,8 @@ func (s *Server) lookUp(ctx context.Context, subject ferry.Subject, path string,
 	now := s.now()
 	var readable []ferry.Repository
 	for _, r := range candidates {
-		if ferry.Check(subject, ferry.ActionRead, r.Path(), now) == nil {
+		// Any scope shows that there is something: what it lacks is said below.
+		if ferry.Check(subject, ferry.ActionGitHubRead, r.Path(), now) == nil {
 			readable = append(readable, r)
 		}
 	}
@@ -50,11 +51,24 @@ func (s *Server) lookUp(ctx context.Context, subject ferry.Subject, path string,
 		}
 		return ferry.Repository{}, err
 	}
-	if err := ferry.Check(subject, action, repo.Path(), now); err != nil {
-		return ferry.Repository{}, &ferry.Message{Kind: ferry.ErrDenied,
-			Text: subject.User.Name + " may read " + repo.Path() + " but not push to it; ask an administrator for write access"}
+	if ferry.Check(subject, action, repo.Path(), now) != nil {
+		return ferry.Repository{}, errNotAllowed(subject, repo, action)
 	}
 	return repo, nil
+}
+
+// errNotAllowed says what somebody who sees repo lacks to fetch or push: the
+// grant, or the scope of the token.
+func errNotAllowed(subject ferry.Subject, repo ferry.Repository, action ferry.Action) error {
+	need, scope := ferry.LevelRead, ferry.ScopeRepoRead
+	if action == ferry.ActionPush {
+		need, scope = ferry.LevelWrite, ferry.ScopeRepoWrite
+	}
+	if subject.LevelOn(repo.Path()) < need {
+		return &ferry.Message{Kind: ferry.ErrDenied,
+			Text: subject.User.Name + " may read " + repo.Path() + " but not push to it; ask an administrator for write access"}
+	}
+	return &ferry.Message{Kind: ferry.ErrDenied, Text: "this token is not for that; use one with the scope " + string(scope)}
 }
 
 // named lists the repositories that a path may mean.

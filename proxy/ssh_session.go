@@ -45,7 +45,7 @@ func (s *Server) serveSSH(ctx context.Context, session Session) error {
 	if session.Command.Service == "git-receive-pack" {
 		return s.sshReceivePack(ctx, session)
 	}
-	repo, err := s.lookUp(ctx, session.Subject, session.Command.Path, ferry.ActionRead)
+	repo, err := s.lookUp(ctx, session.Subject, session.Command.Path, ferry.ActionFetch)
 	if err != nil {
 		return err
 	}

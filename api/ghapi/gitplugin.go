@@ -62,7 +62,7 @@ func (s *Server) commitsOf(c *call, key ferry.IssueKey) ([]store.IndexedCommit, 
 		return s.Store.CommitsByKey(c.ctx, key, store.Page{Limit: 1000, Before: before})
 	}, maxSearched, func(list []store.IndexedCommit) {
 		for _, row := range list {
-			if len(found) < maxPluginCommits && row.Reachable && c.may(ferry.ActionRead, row.Repository.Path()) {
+			if len(found) < maxPluginCommits && row.Reachable && c.sees(row.Repository) {
 				found = append(found, row)
 			}
 		}
@@ -142,7 +142,7 @@ func (s *Server) branchesOf(c *call, key ferry.IssueKey) ([]ferry.Repository, ma
 		return nil, nil, 0, err
 	}
 	for _, b := range linked {
-		if !c.may(ferry.ActionRead, b.Repository.Path()) {
+		if !c.sees(b.Repository) {
 			continue
 		}
 		if !slices.ContainsFunc(repos, func(r ferry.Repository) bool { return r.ID == b.Repository.ID }) {

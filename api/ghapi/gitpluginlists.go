@@ -60,7 +60,7 @@ func (s *Server) commitIssues(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !c.may(ferry.ActionRead, r.Path()) {
+	if !c.sees(r) {
 		return nil, ferry.ErrNotFound
 	}
 	oid, err := ferry.ParseOID(c.param("sha"))
@@ -103,7 +103,7 @@ func (s *Server) reindex(c *call) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !c.may(ferry.ActionRead, r.Path()) {
+		if !c.sees(r) {
 			return nil, ferry.ErrNotFound
 		}
 		if !c.may(ferry.ActionMaintain, r.Path()) {

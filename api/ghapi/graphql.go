@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"gitferry/internal/ferry"
 	"gitferry/internal/ghshape"
 	"gitferry/internal/store"
 )
@@ -40,7 +39,7 @@ func (s *Server) graphQL(c *call) (any, error) {
 func (s *Server) graphPulls(c *call, variable func(string) string, state any) (any, error) {
 	owner, name := variable("owner"), variable("repo")
 	r, err := s.Store.RepositoryByPath(c.ctx, owner, name)
-	if err != nil || !c.may(ferry.ActionRead, r.Path()) {
+	if err != nil || !c.sees(r) {
 		return graphNotFound(owner, name), nil
 	}
 	all, err := s.Store.PullRequests(c.ctx, store.PullRequestFilter{Repository: r.ID})
@@ -88,7 +87,7 @@ var viewerQuery = regexp.MustCompile(`^(query( \w+)?)? ?\{ ?viewer ?\{ ?login ?\
 
 func (s *Server) graphRepository(c *call, owner, name string) (any, error) {
 	r, err := s.Store.RepositoryByPath(c.ctx, owner, name)
-	if err != nil || !c.may(ferry.ActionRead, r.Path()) {
+	if err != nil || !c.sees(r) {
 		return graphNotFound(owner, name), nil
 	}
 	permission := "READ"

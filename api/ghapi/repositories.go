@@ -18,7 +18,7 @@ func (s *Server) readable(c *call) ([]ferry.Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(all, func(r ferry.Repository) bool { return !c.may(ferry.ActionRead, r.Path()) }), nil
+	return slices.DeleteFunc(all, func(r ferry.Repository) bool { return !c.sees(r) }), nil
 }
 
 func (s *Server) ownRepositories(c *call) (any, error) {

@@ -62,6 +62,15 @@ func (c *call) may(action ferry.Action, path string) bool {
 	return ferry.Check(c.subject, action, path, c.now) == nil
 }
 
+// sees reports whether the subject may read a repository by the route. The
+// scope jira:dvcs is for GitHub's shape only, not for the reference product's.
+func (c *call) sees(r ferry.Repository) bool {
+	if c.route.face == ofPlugin {
+		return c.may(ferry.ActionRead, r.Path())
+	}
+	return c.may(ferry.ActionGitHubRead, r.Path())
+}
+
 // param returns a part of the path, unescaped once.
 func (c *call) param(name string) string {
 	v := c.echo.Param(name)
@@ -147,7 +156,7 @@ func (s *Server) findRepository(c *call) error {
 	if err != nil {
 		return err
 	}
-	if !c.may(ferry.ActionRead, repo.Path()) {
+	if !c.sees(repo) {
 		return ferry.ErrNotFound
 	}
 	c.repo = repo

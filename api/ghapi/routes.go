@@ -13,7 +13,8 @@ const (
 	del   = http.MethodDelete
 
 	who      = ferry.ActionWho
-	read     = ferry.ActionRead
+	read     = ferry.ActionGitHubRead
+	apiRead  = ferry.ActionAPIRead
 	push     = ferry.ActionPush
 	maintain = ferry.ActionMaintain
 	admin    = ferry.ActionAdmin
@@ -98,12 +99,12 @@ var routes = []route{
 	{method: post, path: "/login/oauth/clients", action: admin, handle: (*Server).addOAuthClient},
 	{method: del, path: "/login/oauth/clients/:client", action: admin, handle: (*Server).removeOAuthClient},
 
-	{method: get, path: gp + "/issues/:key/commits", action: who, face: ofPlugin, handle: (*Server).issueCommits},
-	{method: get, path: gp + "/issues/branches", action: who, face: ofPlugin, handle: (*Server).issueBranches},
-	{method: get, path: gp + "/issuegitdetails/issue/:key", action: who, face: ofPlugin, handle: (*Server).issueDetails},
-	{method: get, path: gp + "/issuegitdetails/issue/:key/tag", action: who, face: ofPlugin, handle: (*Server).issueTags},
-	{method: get, path: gp + "/repository", action: who, face: ofPlugin, handle: (*Server).gitRepositories},
-	{method: get, path: gp + "/integration", action: who, face: ofPlugin, handle: (*Server).gitIntegrations},
-	{method: get, path: gp + "/repository/:id/commits/:sha/issues", action: who, face: ofPlugin, handle: (*Server).commitIssues},
-	{method: post, path: "/rest/gitplugin/2.0/reindex", action: who, face: ofPlugin, handle: (*Server).reindex},
+	{method: get, path: gp + "/issues/:key/commits", action: apiRead, face: ofPlugin, handle: (*Server).issueCommits},
+	{method: get, path: gp + "/issues/branches", action: apiRead, face: ofPlugin, handle: (*Server).issueBranches},
+	{method: get, path: gp + "/issuegitdetails/issue/:key", action: apiRead, face: ofPlugin, handle: (*Server).issueDetails},
+	{method: get, path: gp + "/issuegitdetails/issue/:key/tag", action: apiRead, face: ofPlugin, handle: (*Server).issueTags},
+	{method: get, path: gp + "/repository", action: apiRead, face: ofPlugin, handle: (*Server).gitRepositories},
+	{method: get, path: gp + "/integration", action: apiRead, face: ofPlugin, handle: (*Server).gitIntegrations},
+	{method: get, path: gp + "/repository/:id/commits/:sha/issues", action: apiRead, face: ofPlugin, handle: (*Server).commitIssues},
+	{method: post, path: "/rest/gitplugin/2.0/reindex", action: apiRead, face: ofPlugin, handle: (*Server).reindex},
 }

@@ -13,12 +13,15 @@ import (
 )
 
 // subjects are the columns of the access table.
-var subjects = []string{"anonymous", "no grant", "read", "write", "repo admin", "admin", "read scope", "wrong repo", "dvcs scope", "dvcs query", "disabled", "nonsense"}
+var subjects = []string{"anonymous", "no grant", "read", "write", "repo admin", "admin", "read scope", "repo:read", "repo:write", "api:read", "api:admin", "wrong repo", "dvcs scope", "dvcs query", "disabled", "nonsense"}
 
 func (w *world) people() {
 	root := w.user("root", ferry.LevelAdmin, true)
 	w.tokens["admin"] = w.token(root, allScopes)
 	w.tokens["read scope"] = w.token(root, []ferry.Scope{ferry.ScopeRepoRead, ferry.ScopeAPIRead})
+	for _, scope := range allScopes {
+		w.tokens[string(scope)] = w.token(root, []ferry.Scope{scope})
+	}
 	w.tokens["wrong repo"] = w.token(root, allScopes, "us-west-2/*")
 	w.tokens["dvcs scope"] = w.token(root, []ferry.Scope{ferry.ScopeJiraDVCS})
 	w.tokens["dvcs query"] = w.tokens["dvcs scope"]

@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"gitferry/internal/ferry"
+	"gitferry/internal/store"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -68,13 +69,16 @@ func TestAccess(t *testing.T) {
 
 // gate asks whether a session may use a route, without doing what it does:
 // "yes", "in" for log in first, "404" or "no".
-func (w *world) gate(rt route, session string) string {
+func (w *world) gate(rt route, session string, header ...string) string {
 	w.t.Helper()
 	rec := httptest.NewRecorder()
 	req := httptest.NewRequestWithContext(w.t.Context(), rt.method, "/", nil)
 	req.Header.Set("Sec-Fetch-Site", "same-origin")
 	if session != "" {
 		req.AddCookie(&http.Cookie{Name: "gf", Value: session})
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
 	}
 	c := echo.New().NewContext(req, rec)
 	c.SetParamNames("owner", "name")
@@ -92,6 +96,22 @@ func (w *world) gate(rt route, session string) string {
 		return "in"
 	}
 	return "yes"
+}
+
+// A token opens no page, whatever its scopes: pages know sessions only.
+func TestTokensOpenNoPage(t *testing.T) {
+	w := newWorld(t)
+	root := w.user("root", ferry.LevelAdmin, true)
+	for _, scope := range []ferry.Scope{ferry.ScopeRepoRead, ferry.ScopeAPIRead, ferry.ScopeAPIAdmin, ferry.ScopeJiraDVCS} {
+		token, _, err := w.store.NewToken(t.Context(), store.Token{User: root.ID, Name: "t", Scopes: []ferry.Scope{scope}})
+		w.must(err)
+		for _, rt := range routes {
+			got, want := w.gate(rt, "", "Authorization", "Bearer "+token.Reveal()), w.gate(rt, "")
+			if as := w.gate(rt, token.Reveal()); got != want || as != want {
+				t.Errorf("%s %s with a token of the scope %s: %s, as a cookie %s; want %s as for nobody", rt.method, rt.path, scope, got, as, want)
+			}
+		}
+	}
 }
 
 // A repository that may not be read leaves no trace on pages that are not its

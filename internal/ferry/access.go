@@ -92,7 +92,9 @@ type Subject struct {
 type Action string
 
 const (
-	ActionRead        Action = "read"         // fetch, pages, API reads of a repository
+	ActionRead        Action = "read"         // pages and our own API's reads of a repository
+	ActionFetch       Action = "fetch"        // clone and fetch with git
+	ActionGitHubRead  Action = "github-read"  // reads in GitHub's shape, which Jira's DVCS connector may make too
 	ActionPush        Action = "push"         // create, fast-forward and delete of refs
 	ActionRewriteMain Action = "rewrite-main" // force or delete the default branch
 	ActionMaintain    Action = "maintain"     // reindex, purge, settings of a repository
@@ -136,6 +138,10 @@ func Check(s Subject, action Action, path string, now time.Time) error {
 	need, scopes := LevelAdmin, []Scope{ScopeAPIAdmin}
 	switch action {
 	case ActionRead:
+		need, scopes = LevelRead, []Scope{ScopeRepoRead, ScopeRepoWrite, ScopeAPIRead, ScopeAPIAdmin}
+	case ActionFetch:
+		need, scopes = LevelRead, []Scope{ScopeRepoRead, ScopeRepoWrite}
+	case ActionGitHubRead:
 		need, scopes = LevelRead, []Scope{ScopeRepoRead, ScopeRepoWrite, ScopeAPIRead, ScopeAPIAdmin, ScopeJiraDVCS}
 	case ActionJiraHook:
 		need, scopes = LevelRead, []Scope{ScopeJiraDVCS}
