@@ -21,17 +21,17 @@ type migration struct {
 }
 
 // readMigrations returns the files migrations/NNNN_what.sql of fsys in order.
-// Their numbers run from 1 without a gap.
+// Their numbers rise.
 func readMigrations(fsys fs.FS) ([]migration, error) {
 	entries, err := fs.ReadDir(fsys, "migrations") // sorted by name
 	if err != nil {
 		return nil, err
 	}
 	var list []migration
-	for i, e := range entries {
+	for _, e := range entries {
 		number, err := strconv.Atoi(e.Name()[:4])
-		if err != nil || number != i+1 {
-			return nil, fmt.Errorf("migration %s: want number %04d", e.Name(), i+1)
+		if err != nil || number <= last(list) {
+			return nil, fmt.Errorf("migration %s: want a number above %04d", e.Name(), last(list))
 		}
 		text, err := fs.ReadFile(fsys, "migrations/"+e.Name())
 		if err != nil {
@@ -61,20 +61,28 @@ func (s *Store) migrateTo(ctx context.Context, list []migration) error {
 	if err != nil {
 		return err
 	}
-	if version > len(list) {
-		return fmt.Errorf("its schema is %d, this binary knows %d: %w", version, len(list), ErrNewerSchema)
+	if version > last(list) {
+		return fmt.Errorf("its schema is %d, this binary knows %d: %w", version, last(list), ErrNewerSchema)
 	}
-	if version > 0 && version < len(list) {
+	if version > 0 && version < last(list) {
 		if err := s.Backup(ctx, fmt.Sprintf("%s.before-%04d", s.path, version+1)); err != nil {
 			return err
 		}
 	}
-	for _, m := range list[version:] {
+	for _, m := range list { // apply passes over what is done
 		if err := s.apply(ctx, m); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// last returns the number of the last migration of list.
+func last(list []migration) int {
+	if len(list) == 0 {
+		return 0
+	}
+	return list[len(list)-1].number
 }
 
 func (s *Store) apply(ctx context.Context, m migration) error {
