@@ -77,6 +77,7 @@ type Server struct {
 	regions     map[string]*region   // guarded by mu, as is everything below the regions
 	accessKeys  map[string]*identity // by access key ID; guarded by mu
 	deny        []denial             // guarded by mu
+	roles       []role               // guarded by mu
 	likeGit     bool                 // offer what git can instead of what CodeCommit can; guarded by mu
 	url         string               // guarded by mu
 	sshAddr     string               // guarded by mu

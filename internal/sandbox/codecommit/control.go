@@ -17,6 +17,7 @@ const maxControlBody = 1 << 20
 //	PUT  deny                          JSON list of actions taken away from all callers,
 //	                                   "codecommit:CreateBranch", "sns:*", or for one ref
 //	                                   "codecommit:GitPush@refs/heads/main"; [] gives all back
+//	PUT  roles                         JSON list of the roles that exist, {"arn":…,"external_id":…}
 //	POST capabilities                  {"mode":"codecommit"} or {"mode":"git"}, or the bare word
 //	POST notify                        sends a trigger message, see notification
 //	PUT  event-targets                 JSON list of topic ARNs that get EventBridge-shaped events
@@ -29,6 +30,7 @@ func (s *Server) control() http.Handler {
 	mux.Handle("/_sandbox/faults", book)
 	mux.HandleFunc("GET /_sandbox/state", s.showState)
 	mux.HandleFunc("PUT /_sandbox/deny", s.putDeny)
+	mux.HandleFunc("PUT /_sandbox/roles", s.putRoles)
 	mux.HandleFunc("POST /_sandbox/capabilities", s.postCapabilities)
 	mux.HandleFunc("POST /_sandbox/notify", s.postNotify)
 	mux.HandleFunc("PUT /_sandbox/event-targets", s.putEventTargets)

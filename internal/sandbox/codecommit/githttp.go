@@ -111,7 +111,7 @@ func (s *Server) signIn(r *http.Request, user, password string, m []string) (cal
 	}
 	keyID, token, _ := strings.Cut(user, "%")
 	id := s.byAccessKey(keyID)
-	if id == nil || !equal(token, id.SessionToken) {
+	if id == nil || !equal(token, id.SessionToken) || !id.expires.IsZero() && s.cfg.Now().After(id.expires) {
 		return nil, "", false
 	}
 	paths := []string{m[2]}

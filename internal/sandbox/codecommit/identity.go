@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -32,7 +33,9 @@ type Credentials struct {
 // An identity is a caller that has signed in.
 type identity struct {
 	Credentials
-	sshKey ssh.PublicKey
+	sshKey  ssh.PublicKey
+	userID  string    // as STS writes it: "AIDA…", or "AROA…:SESSION"
+	expires time.Time // of temporary credentials; zero: never
 }
 
 // Credentials returns the credentials of the first user.
@@ -77,12 +80,16 @@ func newIdentity(account, user string) (*identity, error) {
 			SSHPrivateKey:   string(private),
 		},
 		sshKey: public,
+		userID: "AIDA" + randomID(16),
 	}, nil
 }
 
 // session returns temporary credentials for the same user and remembers them.
-func (s *Server) session(id *identity) *identity {
-	c := *id
+func (s *Server) session(id *identity) *identity { return s.temporary(*id, 12*time.Hour) }
+
+// temporary gives c credentials that end after a time, and remembers them.
+func (s *Server) temporary(c identity, life time.Duration) *identity {
+	c.expires = s.cfg.Now().Add(life)
 	c.AccessKeyID = "ASIA" + randomID(16)
 	c.SecretAccessKey = randomSecret()
 	c.SessionToken = rand.Text() + "/+" + rand.Text() + "==" // real tokens hold such characters too

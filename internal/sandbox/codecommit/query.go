@@ -49,6 +49,7 @@ func init() {
 		"Publish":                   {"sns", false, publishCall},
 		"GetCallerIdentity":         {"sts", false, getCallerIdentity},
 		"GetSessionToken":           {"sts", false, getSessionToken},
+		"AssumeRole":                {"sts", false, assumeRole},
 	}
 }
 
@@ -62,6 +63,7 @@ var queryCodes = map[string]struct {
 	"IncompleteSignatureException":        {"IncompleteSignature", http.StatusBadRequest},
 	"UnrecognizedClientException":         {"InvalidClientTokenId", http.StatusForbidden},
 	"InvalidSignatureException":           {"SignatureDoesNotMatch", http.StatusForbidden},
+	"ExpiredTokenException":               {"ExpiredToken", http.StatusForbidden},
 }
 
 // serveQuery answers SNS and STS, whose calls are forms and whose answers are
@@ -124,18 +126,48 @@ func (s *Server) callQuery(r *http.Request, action string, form url.Values, body
 	}
 	if q.caller != nil && s.denied(op.service+":"+action) {
 		on := form.Get("TopicArn")
-		if on == "" {
+		switch {
+		case op.service == "sts":
+			on = form.Get("RoleArn")
+		case form.Get("SubscriptionArn") != "":
+			on = topicOf(form.Get("SubscriptionArn"))
+		case on == "":
 			on = s.arn("sns", q.region, form.Get("Name"))
 		}
-		return none, &apiError{Code: "AuthorizationError", Status: http.StatusForbidden,
-			Message: fmt.Sprintf("User: %s is not authorized to perform: %s:%s on resource: %s because no identity-based policy allows the %s:%s action",
-				q.caller.ARN, strings.ToUpper(op.service), action, on, strings.ToUpper(op.service), action)}
+		service := op.service
+		if service == "sns" {
+			service = "SNS" // it writes itself so
+		}
+		action = service + ":" + action
+		return none, q.notAuthorized(action, on, " because no identity-based policy allows the "+action+" action")
 	}
 	out, err := op.run(q)
 	if !readsOnly(action) {
 		s.save()
 	}
 	return out, err
+}
+
+// notAuthorized refuses an action in IAM's words, why included.
+func (q *queryCall) notAuthorized(action, on, why string) error {
+	code := "AuthorizationError"
+	if strings.HasPrefix(action, "sts:") {
+		code = "AccessDenied"
+	}
+	text := fmt.Sprintf("User: %s is not authorized to perform: %s", q.caller.ARN, action)
+	if on != "" {
+		text += " on resource: " + on
+	}
+	return &apiError{Code: code, Status: http.StatusForbidden, Message: text + why}
+}
+
+// topicOf returns the topic of a subscription, whose ARN is the topic's with
+// one more part.
+func topicOf(subscription string) string {
+	if i := strings.LastIndexByte(subscription, ':'); i >= 0 {
+		return subscription[:i]
+	}
+	return subscription
 }
 
 // attributes reads a map from a form: PREFIX.entry.1.key and .value.
@@ -177,14 +209,18 @@ func (x markup) pairs(name string, m map[string]string) markup {
 }
 
 func getCallerIdentity(q *queryCall) (markup, error) {
-	return markup("").text("Arn", q.caller.ARN).text("UserId", "AIDA"+q.caller.SSHKeyID[4:]).text("Account", q.s.cfg.Account), nil
+	return markup("").text("Arn", q.caller.ARN).text("UserId", q.caller.userID).text("Account", q.s.cfg.Account), nil
 }
 
 func getSessionToken(q *queryCall) (markup, error) {
-	id := q.s.session(q.caller)
-	return markup("").tag("Credentials", markup("").
+	return markup("").tag("Credentials", q.s.session(q.caller).markup()), nil
+}
+
+// markup writes temporary credentials as STS does.
+func (id *identity) markup() markup {
+	return markup("").
 		text("AccessKeyId", id.AccessKeyID).
 		text("SecretAccessKey", id.SecretAccessKey).
 		text("SessionToken", id.SessionToken).
-		text("Expiration", q.s.cfg.Now().Add(12*time.Hour).UTC().Format(time.RFC3339))), nil
+		text("Expiration", id.expires.UTC().Format(time.RFC3339))
 }

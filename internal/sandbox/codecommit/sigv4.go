@@ -111,6 +111,7 @@ type scope struct {
 var (
 	errNoSignature = &apiError{Code: "MissingAuthenticationTokenException", Message: "Missing Authentication Token"}
 	errUnknownKey  = &apiError{Code: "UnrecognizedClientException", Message: "The security token included in the request is invalid."}
+	errExpired     = &apiError{Code: "ExpiredTokenException", Message: "The security token included in the request is expired"}
 	errMismatch    = &apiError{Code: "InvalidSignatureException", Message: "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."}
 )
 
@@ -138,6 +139,9 @@ func (s *Server) verifyRequest(r *http.Request, body []byte) (scope, error) {
 	caller := s.byAccessKey(keyID)
 	if caller == nil || !equal(caller.SessionToken, r.Header.Get("X-Amz-Security-Token")) {
 		return scope{}, errUnknownKey
+	}
+	if !caller.expires.IsZero() && s.cfg.Now().After(caller.expires) {
+		return scope{}, errExpired
 	}
 	if err := s.checkTime(r.Header.Get("X-Amz-Date"), day); err != nil {
 		return scope{}, err

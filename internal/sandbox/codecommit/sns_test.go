@@ -429,6 +429,57 @@ func TestSecurityTokenService(t *testing.T) {
 	}
 }
 
+// A role is had by its ARN and the external id that its trust policy asks
+// for; whatever else is asked is refused as AWS refuses it. The session says
+// who it is and ends.
+func TestAssumeRole(t *testing.T) {
+	st := start(t)
+	const arn = "arn:aws:iam::123456789012:role/app/gitferry"
+	st.control("PUT", "roles", `[{"arn":"`+arn+`","external_id":"their-id"},{"arn":"arn:aws:iam::123456789012:role/open"}]`)
+	ask := func(pairs ...string) (int, string) {
+		return st.form("sts", true, append([]string{"Action", "AssumeRole"}, pairs...)...)
+	}
+	for _, c := range []struct {
+		pairs []string
+		want  string // status and code
+		says  string
+	}{
+		{[]string{"RoleArn", arn, "RoleSessionName", "me"}, "403 AccessDenied", "User: " + st.cred.ARN + " is not authorized to perform: sts:AssumeRole on resource: " + arn + "<"},
+		{[]string{"RoleArn", arn, "RoleSessionName", "me", "ExternalId", "another"}, "403 AccessDenied", "sts:AssumeRole"},
+		{[]string{"RoleArn", arn + "x", "RoleSessionName", "me", "ExternalId", "their-id"}, "403 AccessDenied", "sts:AssumeRole"},
+		{[]string{"RoleArn", arn}, "400 ValidationError", "roleSessionName"},
+		{[]string{"RoleArn", arn, "RoleSessionName", "a b"}, "400 ValidationError", `[\w+=,.@-]*`},
+		{[]string{"RoleArn", "arn:x", "RoleSessionName", "me"}, "400 ValidationError", "greater than or equal to 20"},
+		{[]string{"RoleArn", arn, "RoleSessionName", strings.Repeat("m", 65)}, "400 ValidationError", "less than or equal to 64"},
+		{[]string{"RoleArn", arn, "RoleSessionName", "me", "DurationSeconds", "899"}, "400 ValidationError", "between 900 and 43200"},
+	} {
+		code, body := ask(c.pairs...)
+		if got := itoa(int64(code)) + " " + between(body, "Code"); got != c.want || !strings.Contains(body, c.says) {
+			t.Errorf("%v = %s\n%s\nwant %s, %s", c.pairs, got, body, c.want, c.says)
+		}
+	}
+	if code, body := ask("RoleArn", "arn:aws:iam::123456789012:role/open", "RoleSessionName", "me"); code != 200 {
+		t.Errorf("a role that asks for no external id: %d %s", code, body)
+	}
+	code, body := ask("RoleArn", arn, "RoleSessionName", "a@b.example", "ExternalId", "their-id", "DurationSeconds", "900")
+	const session = "arn:aws:sts::123456789012:assumed-role/gitferry/a@b.example"
+	if code != 200 || between(body, "Arn") != session || !strings.HasSuffix(between(body, "AssumedRoleId"), ":a@b.example") || !strings.HasPrefix(between(body, "AccessKeyId"), "ASIA") {
+		t.Fatalf("AssumeRole = %d %s", code, body)
+	}
+	cred := Credentials{AccessKeyID: between(body, "AccessKeyId"), SecretAccessKey: between(body, "SecretAccessKey"), SessionToken: between(body, "SessionToken")}
+	if _, code := st.callAs(cred, "us-east-1", "ListRepositories", in{}); code != "" {
+		t.Errorf("a call in the session = %s", code)
+	}
+	st.control("PUT", "deny", `["codecommit:GetRepository"]`)
+	if out, code := st.callAs(cred, "us-east-1", "GetRepository", in{"repositoryName": "demo"}); code != "AccessDeniedException" || !strings.Contains(out["message"].(string), "User: "+session+" is") {
+		t.Errorf("a denied call in the session = %s %v", code, out)
+	}
+	st.setClock(time.Now().Add(901 * time.Second))
+	if _, code := st.callAs(cred, "us-east-1", "ListRepositories", in{}); code != "ExpiredTokenException" {
+		t.Errorf("a call after the session's end = %q", code)
+	}
+}
+
 func TestGiveUp(t *testing.T) {
 	st := start(t)
 	at, got := endpoint(t, 200, 500, 503, 500, 500, 500)
