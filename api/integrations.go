@@ -38,6 +38,7 @@ type integrationIn struct {
 	HostKey        string `json:"host_key,omitempty"`
 	APIEndpoint    string `json:"api_endpoint,omitempty"`
 	SNSEndpoint    string `json:"sns_endpoint,omitempty"`
+	STSEndpoint    string `json:"sts_endpoint,omitempty"`
 	GitEndpoint    string `json:"git_endpoint,omitempty"`
 	PrivateNetwork bool   `json:"private_network,omitempty"`
 	// Source is environment or profile, where no access key is given.
@@ -77,7 +78,7 @@ func (s *Server) getIntegration(c *call) (Integration, error) {
 func (s *Server) addIntegration(c *call, in integrationIn) (connected, error) {
 	i := ferry.Integration{Slug: in.Slug, Name: in.Name, Kind: ferry.KindCodeCommit, Region: in.Region, GitAuth: ferry.GitAuth(in.GitAuth),
 		AccessKeyID: in.AccessKeyID, GitUsername: in.GitUsername, SSHKeyID: in.SSHKeyID, HostKey: in.HostKey, APIEndpoint: in.APIEndpoint,
-		SNSEndpoint: in.SNSEndpoint, GitEndpoint: in.GitEndpoint, PrivateNetwork: in.PrivateNetwork, ConnectAll: in.ConnectAll,
+		SNSEndpoint: in.SNSEndpoint, STSEndpoint: in.STSEndpoint, GitEndpoint: in.GitEndpoint, PrivateNetwork: in.PrivateNetwork, ConnectAll: in.ConnectAll,
 		CredentialSource: in.Source, Profile: in.Profile, RoleARN: in.RoleARN, ExternalID: in.ExternalID, TopicARN: in.TopicARN, TopicSHA1: in.TopicSHA1}
 	if in.URL != "" {
 		i.Kind, i.GitEndpoint, i.ConnectAll = ferry.KindGit, in.URL, false
@@ -111,6 +112,7 @@ type integrationPatch struct {
 	HostKey     *string `json:"host_key,omitempty"`
 	APIEndpoint *string `json:"api_endpoint,omitempty"`
 	SNSEndpoint *string `json:"sns_endpoint,omitempty"`
+	STSEndpoint *string `json:"sts_endpoint,omitempty"`
 	GitEndpoint *string `json:"git_endpoint,omitempty"`
 	Source      *string `json:"credential_source,omitempty"`
 	Profile     *string `json:"profile,omitempty"`
@@ -138,7 +140,7 @@ func (s *Server) changeIntegration(c *call, in integrationPatch) (Integration, e
 	}
 	i := before
 	for _, f := range []struct{ from, into *string }{{in.Name, &i.Name}, {in.AccessKeyID, &i.AccessKeyID}, {in.GitUsername, &i.GitUsername},
-		{in.SSHKeyID, &i.SSHKeyID}, {in.HostKey, &i.HostKey}, {in.APIEndpoint, &i.APIEndpoint}, {in.SNSEndpoint, &i.SNSEndpoint}, {in.GitEndpoint, &i.GitEndpoint},
+		{in.SSHKeyID, &i.SSHKeyID}, {in.HostKey, &i.HostKey}, {in.APIEndpoint, &i.APIEndpoint}, {in.SNSEndpoint, &i.SNSEndpoint}, {in.STSEndpoint, &i.STSEndpoint}, {in.GitEndpoint, &i.GitEndpoint},
 		{in.Source, &i.CredentialSource}, {in.Profile, &i.Profile}, {in.RoleARN, &i.RoleARN}, {in.ExternalID, &i.ExternalID}, {in.TopicARN, &i.TopicARN}} {
 		if f.from != nil {
 			*f.into = *f.from
@@ -176,7 +178,8 @@ func (s *Server) changeIntegration(c *call, in integrationPatch) (Integration, e
 
 // moved reports whether an end point leads to another host, scheme or port.
 func moved(before, after ferry.Integration) bool {
-	for _, e := range [][2]string{{before.APIEndpoint, after.APIEndpoint}, {before.SNSEndpoint, after.SNSEndpoint}, {before.GitEndpoint, after.GitEndpoint}} {
+	for _, e := range [][2]string{{before.APIEndpoint, after.APIEndpoint}, {before.SNSEndpoint, after.SNSEndpoint},
+		{before.STSEndpoint, after.STSEndpoint}, {before.GitEndpoint, after.GitEndpoint}} {
 		a, err1 := url.Parse(e[0])
 		b, err2 := url.Parse(e[1])
 		if err1 != nil || err2 != nil || a.Scheme != b.Scheme || !strings.EqualFold(a.Host, b.Host) {

@@ -28,6 +28,7 @@ type Integration struct {
 	HostKey        string                `json:"host_key,omitempty"`
 	APIEndpoint    string                `json:"api_endpoint,omitempty"`
 	SNSEndpoint    string                `json:"sns_endpoint,omitempty"`
+	STSEndpoint    string                `json:"sts_endpoint,omitempty"`
 	GitEndpoint    string                `json:"git_endpoint,omitempty"`
 	Source         string                `json:"credential_source,omitempty"`
 	Profile        string                `json:"profile,omitempty"`
@@ -47,7 +48,7 @@ type Integration struct {
 func IntegrationOf(i ferry.Integration) Integration {
 	return Integration{ID: i.ID, Slug: i.Slug, Name: i.Name, Kind: i.Kind, Region: i.Region, Account: i.Account, GitAuth: i.GitAuth,
 		AccessKeyID: i.AccessKeyID, GitUsername: i.GitUsername, SSHKeyID: i.SSHKeyID, HostKey: i.HostKey, APIEndpoint: i.APIEndpoint,
-		SNSEndpoint: i.SNSEndpoint, GitEndpoint: i.GitEndpoint, PrivateNetwork: i.PrivateNetwork, ConnectAll: i.ConnectAll, Personal: i.PersonalRequired, PassThrough: i.PassThrough,
+		SNSEndpoint: i.SNSEndpoint, STSEndpoint: i.STSEndpoint, GitEndpoint: i.GitEndpoint, PrivateNetwork: i.PrivateNetwork, ConnectAll: i.ConnectAll, Personal: i.PersonalRequired, PassThrough: i.PassThrough,
 		Source: i.CredentialSource, Profile: i.Profile, RoleARN: i.RoleARN, ExternalID: i.ExternalID, TopicARN: i.TopicARN, TopicSHA1: i.TopicSHA1,
 		Disabled: i.Disabled, Problem: i.Problem}
 }

@@ -162,7 +162,7 @@ func (s *Server) adminConnectionPost(r *request) error {
 	if err != nil {
 		return err
 	}
-	moved := before.APIEndpoint != i.APIEndpoint || before.SNSEndpoint != i.SNSEndpoint || before.GitEndpoint != i.GitEndpoint
+	moved := before.APIEndpoint != i.APIEndpoint || before.SNSEndpoint != i.SNSEndpoint || before.STSEndpoint != i.STSEndpoint || before.GitEndpoint != i.GitEndpoint
 	if moved { // secrets were given for an address and do not follow it
 		have = ferry.Credentials{}
 	}

@@ -89,7 +89,7 @@ type accountForm struct {
 	Source, Profile, RoleARN, ExtID string
 	GitAuth, GitUsername, SSHKeyID  string
 	HostKey                         string
-	API, SNS, Git                   string
+	API, SNS, STS, Git              string
 	PrivateNetwork                  bool
 	Advanced                        bool // the closed part holds something
 	Regions                         []regionGroup
@@ -114,9 +114,9 @@ func regionGroups() []regionGroup {
 
 func accountFormOf(i ferry.Integration) accountForm {
 	return accountForm{AccessKeyID: i.AccessKeyID, Region: i.Region, Name: i.Name, Source: i.CredentialSource, Profile: i.Profile, RoleARN: i.RoleARN, ExtID: i.ExternalID,
-		GitAuth: string(i.GitAuth), GitUsername: i.GitUsername, SSHKeyID: i.SSHKeyID, HostKey: i.HostKey, API: i.APIEndpoint, SNS: i.SNSEndpoint, Git: i.GitEndpoint,
+		GitAuth: string(i.GitAuth), GitUsername: i.GitUsername, SSHKeyID: i.SSHKeyID, HostKey: i.HostKey, API: i.APIEndpoint, SNS: i.SNSEndpoint, STS: i.STSEndpoint, Git: i.GitEndpoint,
 		PrivateNetwork: i.PrivateNetwork, Regions: regionGroups(),
-		Advanced: i.CredentialSource != "" || i.RoleARN != "" || i.GitAuth != ferry.GitAuthSigV4 && i.GitAuth != "" || i.APIEndpoint != "" || i.SNSEndpoint != "" || i.GitEndpoint != ""}
+		Advanced: i.CredentialSource != "" || i.RoleARN != "" || i.GitAuth != ferry.GitAuthSigV4 && i.GitAuth != "" || i.APIEndpoint != "" || i.SNSEndpoint != "" || i.STSEndpoint != "" || i.GitEndpoint != ""}
 }
 
 var accessKeyID = regexp.MustCompile(`^[A-Za-z0-9_]{16,128}$`)
@@ -126,7 +126,7 @@ func readAccount(r *request, i *ferry.Integration) ferry.Credentials {
 	i.AccessKeyID, i.Name = r.form("access_key_id"), r.form("name")
 	i.CredentialSource, i.Profile, i.RoleARN, i.ExternalID = r.form("source"), r.form("profile"), r.form("role_arn"), r.form("external_id")
 	i.GitAuth, i.GitUsername, i.SSHKeyID, i.HostKey = ferry.GitAuth(r.form("git_auth")), r.form("git_username"), r.form("ssh_key_id"), r.form("host_key")
-	i.APIEndpoint, i.SNSEndpoint, i.GitEndpoint = r.form("api_endpoint"), r.form("sns_endpoint"), r.form("git_endpoint")
+	i.APIEndpoint, i.SNSEndpoint, i.STSEndpoint, i.GitEndpoint = r.form("api_endpoint"), r.form("sns_endpoint"), r.form("sts_endpoint"), r.form("git_endpoint")
 	i.PrivateNetwork = r.ticked("private_network")
 	if i.GitAuth == "" {
 		i.GitAuth = ferry.GitAuthSigV4

@@ -105,6 +105,7 @@ func integrationAdd() *cobra.Command {
 	accountFlags(cmd, &i)
 	f.StringVar(&i.APIEndpoint, "api-endpoint", "", "base URL of the CodeCommit API (default: AWS's own)")
 	f.StringVar(&i.SNSEndpoint, "sns-endpoint", "", "base URL of the SNS API (default: AWS's own)")
+	f.StringVar(&i.STSEndpoint, "sts-endpoint", "", "base URL of the STS API (default: AWS's own)")
 	f.StringVar(&i.GitEndpoint, "git-endpoint", "", "base URL of git (default: AWS's own)")
 	f.BoolVar(&i.PrivateNetwork, "private-network", false, "allow loopback and private addresses")
 	f.StringVar(&connect, "connect", "all", "repositories to connect: all (those that appear later too), none, or names separated by commas")
@@ -151,7 +152,7 @@ func checkIntegration(i ferry.Integration, c ferry.Credentials, names []string) 
 	in := config.Integration{Slug: i.Slug, Name: i.Name, Kind: string(i.Kind), Region: i.Region, Auth: string(i.GitAuth),
 		AccessKeyID: i.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken,
 		GitUsername: i.GitUsername, GitPassword: c.GitPassword, SSHKeyID: i.SSHKeyID, SSHPrivateKey: c.SSHPrivateKey, SSHPassphrase: c.SSHPassphrase,
-		HostKey: i.HostKey, APIEndpoint: i.APIEndpoint, SNSEndpoint: i.SNSEndpoint, GitEndpoint: i.GitEndpoint, PrivateNetwork: i.PrivateNetwork, Repositories: names,
+		HostKey: i.HostKey, APIEndpoint: i.APIEndpoint, SNSEndpoint: i.SNSEndpoint, STSEndpoint: i.STSEndpoint, GitEndpoint: i.GitEndpoint, PrivateNetwork: i.PrivateNetwork, Repositories: names,
 		CredentialSource: i.CredentialSource, Profile: i.Profile, RoleARN: i.RoleARN, ExternalID: i.ExternalID, TopicARN: i.TopicARN, TopicSHA1: i.TopicSHA1}
 	if i.Kind == ferry.KindGit {
 		in.URL, in.GitEndpoint = i.GitEndpoint, ""

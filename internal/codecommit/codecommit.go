@@ -97,7 +97,7 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 	if !ValidRegion(in.Region) {
 		return nil, invalid("region %.40q: want a region code such as us-east-1", in.Region)
 	}
-	for name, endpoint := range map[string]string{"API": in.APIEndpoint, "SNS": in.SNSEndpoint} {
+	for name, endpoint := range map[string]string{"API": in.APIEndpoint, "SNS": in.SNSEndpoint, "STS": in.STSEndpoint} {
 		if err := checkEndpoint(name, endpoint, in.PrivateNetwork); err != nil {
 			return nil, err
 		}
@@ -156,13 +156,11 @@ func backoff(attempt int, _ error) (time.Duration, error) {
 // connect makes the service clients from c.aws.
 func (c *Client) connect() {
 	in := c.cfg.Integration
-	stsEndpoint, snsEndpoint := "", in.SNSEndpoint
+	stsEndpoint, snsEndpoint := in.STSEndpoint, in.SNSEndpoint
 	if standsIn(in.APIEndpoint) {
 		// Something that plays CodeCommit on its own end point plays the rest too.
-		stsEndpoint = in.APIEndpoint
-		if snsEndpoint == "" {
-			snsEndpoint = in.APIEndpoint
-		}
+		stsEndpoint = orText(stsEndpoint, in.APIEndpoint)
+		snsEndpoint = orText(snsEndpoint, in.APIEndpoint)
 	}
 	c.sts = sts.NewFromConfig(c.aws, func(o *sts.Options) { o.BaseEndpoint = endpoint(stsEndpoint) })
 	if c.cfg.RoleARN != "" {
@@ -179,10 +177,21 @@ func (c *Client) connect() {
 	c.sns = sns.NewFromConfig(c.aws, func(o *sns.Options) { o.BaseEndpoint = endpoint(snsEndpoint) })
 }
 
-// standsIn reports whether an API end point is not one of AWS's.
+// standsIn reports whether an API end point is not one of AWS's, in any
+// partition: those of VPCs end in the same domains.
 func standsIn(endpoint string) bool {
 	u, err := url.Parse(endpoint)
-	return err == nil && endpoint != "" && !strings.Contains(u.Hostname(), "amazonaws.")
+	if err != nil || endpoint == "" {
+		return false
+	}
+	for _, p := range partitions {
+		for _, domain := range []string{p.Suffix, p.DualStack} {
+			if strings.HasSuffix(strings.ToLower(u.Hostname()), "."+domain) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func endpoint(s string) *string {

@@ -102,6 +102,8 @@ func (c *Client) denied(what call, api smithy.APIError, err error) error {
 	switch {
 	case d.Explicit:
 		text += "; a policy denies it explicitly: an AWS administrator has to change that policy"
+	case d.Action == "sts:AssumeRole":
+		text += "; the trust policy of the role must name these credentials, and ask for no other external id than the integration's"
 	case c.cfg.Personal:
 		text += "; your own AWS credentials were used: ask for the permission, or remove them in your settings"
 	default:
@@ -251,7 +253,7 @@ func isRedirect(err error) bool {
 func (c *Client) host(what call) string {
 	in := c.cfg.Integration
 	service, _, _ := strings.Cut(what.action, ":")
-	for _, e := range []struct{ service, endpoint string }{{"sns", in.SNSEndpoint}, {"codecommit", in.APIEndpoint}} {
+	for _, e := range []struct{ service, endpoint string }{{"sns", in.SNSEndpoint}, {"sts", in.STSEndpoint}, {"codecommit", in.APIEndpoint}} {
 		if e.service == service && e.endpoint != "" {
 			_, host, _ := strings.Cut(e.endpoint, "://")
 			return strings.TrimRight(host, "/")

@@ -78,6 +78,8 @@ type Partition struct {
 	ID      string // as in ARNs: "aws", "aws-cn"
 	Suffix  string // of host names: "amazonaws.com"
 	Console string // domain behind "REGION.", "" where it is not known
+	// DualStack is the domain of API hosts that have IPv6 addresses too.
+	DualStack string
 }
 
 var partitions = []struct {
@@ -85,14 +87,14 @@ var partitions = []struct {
 	Partition
 }{
 	// Longer prefixes stand before the ones that they begin with.
-	{"us-gov-", Partition{"aws-us-gov", "amazonaws.com", "console.amazonaws-us-gov.com"}},
-	{"us-isob-", Partition{"aws-iso-b", "sc2s.sgov.gov", ""}},
-	{"us-isof-", Partition{"aws-iso-f", "csp.hci.ic.gov", ""}},
-	{"us-iso-", Partition{"aws-iso", "c2s.ic.gov", ""}},
-	{"eu-isoe-", Partition{"aws-iso-e", "cloud.adc-e.uk", ""}},
-	{"eusc-", Partition{"aws-eusc", "amazonaws.eu", ""}},
-	{"cn-", Partition{"aws-cn", "amazonaws.com.cn", "console.amazonaws.cn"}},
-	{"", Partition{"aws", "amazonaws.com", "console.aws.amazon.com"}},
+	{"us-gov-", Partition{"aws-us-gov", "amazonaws.com", "console.amazonaws-us-gov.com", "api.aws"}},
+	{"us-isob-", Partition{"aws-iso-b", "sc2s.sgov.gov", "", "api.aws.scloud"}},
+	{"us-isof-", Partition{"aws-iso-f", "csp.hci.ic.gov", "", "api.aws.hci.ic.gov"}},
+	{"us-iso-", Partition{"aws-iso", "c2s.ic.gov", "", "api.aws.ic.gov"}},
+	{"eu-isoe-", Partition{"aws-iso-e", "cloud.adc-e.uk", "", "api.cloud-aws.adc-e.uk"}},
+	{"eusc-", Partition{"aws-eusc", "amazonaws.eu", "", "api.amazonwebservices.eu"}},
+	{"cn-", Partition{"aws-cn", "amazonaws.com.cn", "console.amazonaws.cn", "api.amazonwebservices.com.cn"}},
+	{"", Partition{"aws", "amazonaws.com", "console.aws.amazon.com", "api.aws"}},
 }
 
 // PartitionOf returns the partition of a region code.

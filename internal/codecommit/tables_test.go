@@ -56,6 +56,31 @@ func TestHosts(t *testing.T) {
 	}
 }
 
+// An end point of AWS's is known by its domain, in every partition, with FIPS,
+// IPv6 and VPC forms; SNS and STS then have hosts of their own.
+func TestStandsIn(t *testing.T) {
+	for endpoint, want := range map[string]bool{
+		"": false,
+		"https://codecommit.us-east-1.amazonaws.com":                         false,
+		"https://codecommit-fips.us-gov-west-1.amazonaws.com":                false,
+		"https://vpce-0a1b2c3d-4e5f.codecommit.us-east-1.vpce.amazonaws.com": false,
+		"https://codecommit.us-west-2.api.aws":                               false,
+		"https://codecommit.cn-north-1.amazonaws.com.cn":                     false,
+		"https://vpce-0a1b2c3d.codecommit.cn-north-1.vpce.amazonaws.com.cn/": false,
+		"https://codecommit.us-iso-east-1.c2s.ic.gov":                        false,
+		"https://codecommit.us-isob-east-1.SC2S.sgov.gov":                    false,
+		"https://codecommit.eusc-de-east-1.amazonaws.eu":                     false,
+		"http://127.0.0.1:7081":                                              true,
+		"https://codecommit.example.com":                                     true,
+		"https://amazonaws.com.example.com":                                  true,
+		"https://notamazonaws.com":                                           true,
+	} {
+		if got := standsIn(endpoint); got != want {
+			t.Errorf("standsIn(%q) = %t, want %t", endpoint, got, want)
+		}
+	}
+}
+
 func TestCloneURLs(t *testing.T) {
 	if got, want := CloneURL("eu-west-1", "", "demo"), "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/demo"; got != want {
 		t.Errorf("CloneURL = %q, want %q", got, want)

@@ -67,7 +67,7 @@ func (k checker) account(at string, in Integration) {
 	if in.TopicARN != "" && !topicForm.MatchString(in.TopicARN) {
 		k.bad(at+".topic_arn", "%.120q is no ARN of a standard topic; want arn:aws:sns:REGION:ACCOUNT:NAME", in.TopicARN)
 	}
-	for _, e := range []struct{ key, value string }{{".api_endpoint", in.APIEndpoint}, {".sns_endpoint", in.SNSEndpoint}} {
+	for _, e := range []struct{ key, value string }{{".api_endpoint", in.APIEndpoint}, {".sns_endpoint", in.SNSEndpoint}, {".sts_endpoint", in.STSEndpoint}} {
 		if e.value != "" {
 			k.endpoint(at+e.key, e.value, in.PrivateNetwork, "https")
 		}

@@ -33,6 +33,7 @@ type Integration struct {
 	HostKey             string       `key:"host_key" doc:"SSH host key of the upstream, as in known_hosts without the host. Empty: CodeCommit's published fingerprints decide."`
 	APIEndpoint         string       `key:"api_endpoint" doc:"Base URL of the CodeCommit API. Empty: AWS's own."`
 	SNSEndpoint         string       `key:"sns_endpoint" doc:"Base URL of the SNS API. Empty: AWS's own."`
+	STSEndpoint         string       `key:"sts_endpoint" doc:"Base URL of the STS API, which gives sessions of role_arn. Empty: AWS's own."`
 	GitEndpoint         string       `key:"git_endpoint" doc:"Base URL under which /v1/repos/NAME lies. Empty: AWS's own."`
 	PrivateNetwork      bool         `key:"private_network" doc:"Whether the upstream may have a loopback or private address."`
 	Repositories        []string     `key:"repositories" doc:"codecommit: names of the repositories to connect. Empty: all, those that appear later too."`
@@ -95,7 +96,7 @@ func (i Integration) Ferry() (ferry.Integration, ferry.Credentials) {
 	return ferry.Integration{
 			Slug: i.Slug, Name: i.Name, Kind: i.KindOf(), Region: i.Region, GitAuth: i.GitAuth(),
 			AccessKeyID: i.AccessKeyID, GitUsername: i.GitUsername, SSHKeyID: i.SSHKeyID,
-			APIEndpoint: i.APIEndpoint, SNSEndpoint: i.SNSEndpoint, GitEndpoint: endpoint,
+			APIEndpoint: i.APIEndpoint, SNSEndpoint: i.SNSEndpoint, STSEndpoint: i.STSEndpoint, GitEndpoint: endpoint,
 			CredentialSource: i.CredentialSource, Profile: i.Profile, RoleARN: i.RoleARN, ExternalID: i.ExternalID,
 			TopicARN: i.TopicARN, TopicSHA1: i.TopicSHA1,
 			HostKey: i.HostKey, PrivateNetwork: i.PrivateNetwork, ConnectAll: i.KindOf() == ferry.KindCodeCommit && len(i.Repositories) == 0,

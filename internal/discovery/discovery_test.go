@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
@@ -183,6 +184,58 @@ func TestEnvironment(t *testing.T) {
 	w.must(err)
 	if _, err := w.Dialer.Look(t.Context(), target); err != nil {
 		t.Error(err)
+	}
+}
+
+// A role is assumed, with the external id that its trust policy asks for, at
+// an end point of STS that is none of the API's; the session serves API and
+// git. Another external id is refused in words that say where to look.
+func TestAssumedRole(t *testing.T) {
+	w := newWorld(t, "", "a")
+	const arn = "arn:aws:iam::123456789012:role/gitferry"
+	rec := httptest.NewRecorder()
+	w.account.Handler().ServeHTTP(rec, httptest.NewRequest("PUT", "/_sandbox/roles", strings.NewReader(`[{"arn":"`+arn+`","external_id":"right"}]`)))
+	if rec.Code >= 300 {
+		t.Fatal(rec.Body)
+	}
+	asked := 0 // requests that STS got; they come one after the other
+	sts := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		asked++
+		w.account.Handler().ServeHTTP(rw, r)
+	}))
+	t.Cleanup(sts.Close)
+	w.i.RoleARN, w.i.ExternalID, w.i.STSEndpoint = arn, "wrong", sts.URL
+	secrets, err := w.Store.Credentials(t.Context(), w.i.ID)
+	w.must(err)
+	w.must(w.Store.UpdateIntegration(t.Context(), w.i, &secrets))
+	_, err = w.Look(t.Context(), w.i.ID, nil)
+	if !errors.Is(err, ferry.ErrDenied) || codecommit.MissingAction(err) != "sts:AssumeRole" || !strings.Contains(err.Error(), "external id") {
+		t.Errorf("with another external id: %v", err)
+	}
+	w.i.ExternalID = "right"
+	w.must(w.Store.UpdateIntegration(t.Context(), w.i, nil))
+	before := asked
+	f := w.look()
+	if len(f.Added) != 1 || asked != before+2 { // AssumeRole, and who it is for the account's number
+		t.Fatalf("in the role: %+v after %d requests to STS", f, asked-before)
+	}
+	c, err := w.Client(t.Context(), w.i)
+	w.must(err)
+	who, err := c.Identity(t.Context())
+	w.must(err)
+	if who.ARN != "arn:aws:sts::123456789012:assumed-role/gitferry/gitferry" {
+		t.Errorf("the session is %+v", who)
+	}
+	target, err := w.Target(t.Context(), f.Added[0])
+	w.must(err)
+	if target.Credentials.SessionToken.IsZero() || target.AccessKeyID == w.i.AccessKeyID {
+		t.Errorf("git signs with the stored key %s", target.AccessKeyID)
+	}
+	if _, err := w.Dialer.Look(t.Context(), target); err != nil {
+		t.Error(err)
+	}
+	if i, err := w.Store.Integration(t.Context(), w.i.ID); err != nil || i.Problem != "" {
+		t.Errorf("problem: %q, %v", i.Problem, err)
 	}
 }
 

@@ -255,10 +255,10 @@ type Integration struct {
 	// Names that go with the secrets; the secrets themselves are sealed in
 	// the books and are asked for separately.
 	AccessKeyID, GitUsername, SSHKeyID string
-	// End points, empty for AWS's own: API and SNS are base URLs, Git is the
-	// base under which /v1/repos/NAME lies, for example
+	// End points, empty for AWS's own: API, SNS and STS are base URLs, Git is
+	// the base under which /v1/repos/NAME lies, for example
 	// "https://git-codecommit.us-east-1.amazonaws.com" or "ssh://127.0.0.1:7024".
-	APIEndpoint, SNSEndpoint, GitEndpoint string
+	APIEndpoint, SNSEndpoint, STSEndpoint, GitEndpoint string
 	// HostKey is the pinned SSH host key as in known_hosts without the host:
 	// "ssh-ed25519 AAAA…". Empty: CodeCommit's published fingerprints decide.
 	HostKey string

@@ -27,7 +27,7 @@ func addRepo(t *testing.T, s *Store, name string) ferry.Repository {
 func TestIntegrationFields(t *testing.T) {
 	s, _ := testStore(t)
 	want := ferry.Integration{Slug: "eu-west-1", Name: "n", Kind: ferry.KindCodeCommit, Region: "eu-west-1", Account: "1", GitAuth: ferry.GitAuthSigV4,
-		AccessKeyID: "a", GitUsername: "b", SSHKeyID: "c", APIEndpoint: "https://d", SNSEndpoint: "https://e", GitEndpoint: "https://f", HostKey: "g",
+		AccessKeyID: "a", GitUsername: "b", SSHKeyID: "c", APIEndpoint: "https://d", SNSEndpoint: "https://e", STSEndpoint: "https://s", GitEndpoint: "https://f", HostKey: "g",
 		PrivateNetwork: true, CredentialSource: "profile", Profile: "h", RoleARN: "i", ExternalID: "j", TopicARN: "k", TopicSHA1: true,
 		ConnectAll: true, PersonalRequired: true, PassThrough: true, Disabled: true, Problem: "l"}
 	added, err := s.AddIntegration(t.Context(), want, ferry.Credentials{})

@@ -40,10 +40,10 @@ func (s *Store) AddIntegration(ctx context.Context, i ferry.Integration, c ferry
 		err = tx.QueryRowContext(ctx, `
 			INSERT INTO integration (
 				slug, name, kind, region, account, git_auth, access_key_id, git_username, ssh_key_id,
-				api_endpoint, sns_endpoint, git_endpoint, host_key,
+				api_endpoint, sns_endpoint, sts_endpoint, git_endpoint, host_key,
 				private_network, connect_all, personal, pass_through, disabled, problem,
 				credential_source, profile, role_arn, external_id, topic_arn, topic_sha1, created_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			RETURNING id`,
 			append(integrationValues(i), ms(s.now()))...).Scan(&i.ID)
 		if err != nil {
@@ -58,7 +58,7 @@ func (s *Store) AddIntegration(ctx context.Context, i ferry.Integration, c ferry
 func integrationValues(i ferry.Integration) []any {
 	return []any{
 		i.Slug, i.Name, i.Kind, i.Region, i.Account, i.GitAuth, i.AccessKeyID, i.GitUsername, i.SSHKeyID,
-		i.APIEndpoint, i.SNSEndpoint, i.GitEndpoint, i.HostKey,
+		i.APIEndpoint, i.SNSEndpoint, i.STSEndpoint, i.GitEndpoint, i.HostKey,
 		i.PrivateNetwork, i.ConnectAll, i.PersonalRequired, i.PassThrough, i.Disabled, i.Problem,
 		i.CredentialSource, i.Profile, i.RoleARN, i.ExternalID, i.TopicARN, i.TopicSHA1,
 	}
@@ -66,14 +66,14 @@ func integrationValues(i ferry.Integration) []any {
 
 const selectIntegration = `
 	SELECT id, slug, name, kind, region, account, git_auth, access_key_id, git_username, ssh_key_id,
-		api_endpoint, sns_endpoint, git_endpoint, host_key,
+		api_endpoint, sns_endpoint, sts_endpoint, git_endpoint, host_key,
 		private_network, connect_all, personal, pass_through, disabled, problem,
 		credential_source, profile, role_arn, external_id, topic_arn, topic_sha1
 	FROM integration`
 
 func scanIntegration(row scanner) (i ferry.Integration, err error) {
 	err = row.Scan(&i.ID, &i.Slug, &i.Name, &i.Kind, &i.Region, &i.Account, &i.GitAuth, &i.AccessKeyID, &i.GitUsername, &i.SSHKeyID,
-		&i.APIEndpoint, &i.SNSEndpoint, &i.GitEndpoint, &i.HostKey,
+		&i.APIEndpoint, &i.SNSEndpoint, &i.STSEndpoint, &i.GitEndpoint, &i.HostKey,
 		&i.PrivateNetwork, &i.ConnectAll, &i.PersonalRequired, &i.PassThrough, &i.Disabled, &i.Problem,
 		&i.CredentialSource, &i.Profile, &i.RoleARN, &i.ExternalID, &i.TopicARN, &i.TopicSHA1)
 	return i, err
@@ -123,7 +123,7 @@ func (s *Store) UpdateIntegration(ctx context.Context, i ferry.Integration, c *f
 		if _, err := tx.ExecContext(ctx, `
 			UPDATE integration SET
 				slug = ?, name = ?, kind = ?, region = ?, account = ?, git_auth = ?, access_key_id = ?, git_username = ?, ssh_key_id = ?,
-				api_endpoint = ?, sns_endpoint = ?, git_endpoint = ?, host_key = ?,
+				api_endpoint = ?, sns_endpoint = ?, sts_endpoint = ?, git_endpoint = ?, host_key = ?,
 				private_network = ?, connect_all = ?, personal = ?, pass_through = ?, disabled = ?, problem = ?,
 				credential_source = ?, profile = ?, role_arn = ?, external_id = ?, topic_arn = ?, topic_sha1 = ?
 			WHERE id = ?`,
@@ -153,8 +153,8 @@ func (s *Store) NoteIntegration(ctx context.Context, id ferry.IntegrationID, acc
 
 // moved reports whether secrets of a would now be shown to somebody else.
 func moved(a, b ferry.Integration) bool {
-	ends := func(i ferry.Integration) (e [3]string) {
-		for n, endpoint := range []string{i.APIEndpoint, i.SNSEndpoint, i.GitEndpoint} {
+	ends := func(i ferry.Integration) (e [4]string) {
+		for n, endpoint := range []string{i.APIEndpoint, i.SNSEndpoint, i.STSEndpoint, i.GitEndpoint} {
 			if e[n] = origin(endpoint); endpoint == "" {
 				e[n] = "aws:" + i.Region
 			}

@@ -75,6 +75,7 @@ func TestIntegrations(t *testing.T) {
 		"scheme":         func(i *ferry.Integration) { i.GitEndpoint = "http://git.example.com:443" },
 		"port":           func(i *ferry.Integration) { i.GitEndpoint = "https://git.example.com:444" },
 		"API end point":  func(i *ferry.Integration) { i.APIEndpoint = "https://x.example.com" },
+		"STS end point":  func(i *ferry.Integration) { i.STSEndpoint = "https://x.example.com" },
 		"SNS end point":  func(i *ferry.Integration) { i.SNSEndpoint = "https://x.example.com" },
 		"region of AWS'": func(i *ferry.Integration) { i.Region, i.Slug = "us-east-2", "other" },
 	} {
