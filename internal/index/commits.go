@@ -150,7 +150,7 @@ func (r *run) tipKeys(ctx context.Context, oid ferry.OID) ([]ferry.IssueKey, err
 		for i, l := range row.Links {
 			keys[i] = l.Key
 		}
-		return keys, nil
+		return r.x.Store.WithHand(ctx, store.Object{Repository: r.repo.ID, Kind: store.EntityCommit, ID: oid.String()}, keys)
 	}
 	keys, err := r.x.Store.KeysOf(ctx, r.repo.ID, []ferry.OID{oid})
 	return keys[oid], err

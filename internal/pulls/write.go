@@ -166,7 +166,10 @@ func (l *look) keys(ctx context.Context, row store.PullRequest, have *store.Pull
 		if have != nil && have.SourceOID == row.SourceOID {
 			keys.add(have.Keys)
 		}
-		return keys.list(), err
+		if err != nil {
+			return nil, err
+		}
+		return l.decided(ctx, row, keys.list())
 	}
 	commits, err := l.h.Git.History(ctx, l.h.Mirror.Path(l.repo.ID),
 		git.History{Tips: []ferry.OID{row.SourceOID}, Not: []ferry.OID{base}, Max: maxCommits})
@@ -176,7 +179,12 @@ func (l *look) keys(ctx context.Context, row store.PullRequest, have *store.Pull
 	for _, c := range commits {
 		keys.add(smartcommit.Parse(c.Message, l.options).Keys)
 	}
-	return keys.list(), nil
+	return l.decided(ctx, row, keys.list())
+}
+
+// decided applies what people decided on the keys of a pull request.
+func (l *look) decided(ctx context.Context, row store.PullRequest, keys []ferry.IssueKey) ([]ferry.IssueKey, error) {
+	return l.h.Store.WithHand(ctx, store.Object{Repository: l.repo.ID, Kind: store.EntityPullRequest, ID: strconv.FormatInt(row.Number, 10)}, keys)
 }
 
 // reviewers asks who approved. Without the permission nobody is known.

@@ -74,6 +74,8 @@ type indexing struct {
 
 	version, versions int64 // the last one given out and the last of its block
 	block             int64 // size of that block; 0: none yet
+
+	hand *bool // whether the repository has links by hand; nil: not looked yet
 }
 
 func (s *Store) indexing(ctx context.Context, tx *sql.Tx, repo ferry.RepositoryID) *indexing {
@@ -214,6 +216,12 @@ func (x *indexing) moveRef(u ferry.RefUpdate, push ferry.PushID) error {
 		return x.refStandsAt(u.Name, u.New)
 	}
 	if u.New.IsZero() {
+		// A branch of the same name that comes later is another one.
+		if _, err := x.exec(`
+			DELETE FROM hand_link
+			WHERE repository_id = ? AND kind = 'branch' AND entity_id = ?`, x.repo, u.Name); err != nil {
+			return err
+		}
 		if err := x.linkRef(u.Name, nil); err != nil {
 			return err
 		}
@@ -243,8 +251,12 @@ func (x *indexing) refStandsAt(name ferry.RefName, want ferry.OID) error {
 	return nil
 }
 
-// linkRef replaces the issue keys of a branch name.
+// linkRef replaces the issue keys of a branch name; what people decided stays.
 func (x *indexing) linkRef(ref ferry.RefName, keys []ferry.IssueKey) error {
+	keys, err := x.withHand(EntityBranch, string(ref), keys)
+	if err != nil {
+		return err
+	}
 	if _, err := x.exec(`DELETE FROM ref_link WHERE repository_id = ? AND ref = ?`, x.repo, ref); err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ func TestApply(t *testing.T) {
 		t.Errorf("commit read back: %s", diff)
 	}
 	branches := must(s.BranchesByKey(ctx, "DEMO-1"))(t)
-	if diff := cmp.Diff([]Branch{{r, topic, oid("b")}}, branches); diff != "" {
+	if diff := cmp.Diff([]Branch{{Repository: r, Name: topic, OID: oid("b")}}, branches); diff != "" {
 		t.Errorf("branches: %s", diff)
 	}
 	sum := must(s.IssueSummary(ctx, "DEMO-1"))(t)

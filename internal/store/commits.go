@@ -17,6 +17,12 @@ func (x *indexing) addCommit(c Commit) error {
 	for _, p := range c.Parents {
 		parents = append(parents, p[:]...)
 	}
+	named := c.Links
+	links, err := x.withHandLinks(c)
+	if err != nil {
+		return fmt.Errorf("adding commit %s: %w", c.OID.Short(), err)
+	}
+	c.Links = links
 	id, added, err := x.insert(`
 		INSERT INTO git_commit (
 			repository_id, oid, parents, author_name, author_email, authored_at,
@@ -43,26 +49,27 @@ func (x *indexing) addCommit(c Commit) error {
 			return fmt.Errorf("adding commit %s: %w", c.OID.Short(), err)
 		}
 	}
-	if err := x.linkCommit(id, committedAt, c, added); err != nil {
+	if err := x.linkCommit(id, committedAt, c); err != nil {
 		return fmt.Errorf("linking commit %s: %w", c.OID.Short(), err)
+	}
+	if added { // just now, so without candidates from before
+		return nil
+	}
+	for _, l := range named { // a key that is known is no candidate any more
+		if _, err := x.exec(`DELETE FROM candidate WHERE commit_id = ? AND issue_key = ?`, id, l.Key); err != nil {
+			return fmt.Errorf("linking commit %s: %w", c.OID.Short(), err)
+		}
 	}
 	return nil
 }
 
-// linkCommit adds the links of the commit in row id. A key that becomes a
-// link is no candidate any more; a commit added just now has none.
-func (x *indexing) linkCommit(id, committedAt int64, c Commit, added bool) error {
+// linkCommit adds the links and candidates of the commit in row id.
+func (x *indexing) linkCommit(id, committedAt int64, c Commit) error {
 	for _, l := range c.Links {
 		if _, err := x.exec(`
 			INSERT INTO link (commit_id, issue_key, reason, committed_at, repository_id)
 			VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT DO NOTHING`, id, l.Key, l.Reason, committedAt, x.repo); err != nil {
-			return err
-		}
-		if added {
-			continue
-		}
-		if _, err := x.exec(`DELETE FROM candidate WHERE commit_id = ? AND issue_key = ?`, id, l.Key); err != nil {
 			return err
 		}
 	}

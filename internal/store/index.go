@@ -17,11 +17,14 @@ type Person struct {
 }
 
 // A Link ties a commit to an issue. Reason says where the key was found, in
-// the word of whoever made the link: "message", "branch", "manual".
+// the word of whoever made the link: "message", "branch" or ReasonManual.
 type Link struct {
 	Key    ferry.IssueKey
 	Reason string
 }
+
+// ReasonManual is the reason of a link that a person made.
+const ReasonManual = "manual"
 
 // A Commit is a commit as the index keeps it.
 type Commit struct {

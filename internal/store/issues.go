@@ -8,11 +8,13 @@ import (
 	"gitferry/internal/ferry"
 )
 
-// A Branch is a branch whose name holds an issue key.
+// A Branch is a branch whose name holds an issue key, or that a person
+// associated with one.
 type Branch struct {
 	Repository ferry.Repository
 	Name       ferry.RefName
 	OID        ferry.OID
+	ByHand     bool
 }
 
 // An IssueSummary counts what the index knows about one issue.
@@ -23,11 +25,11 @@ type IssueSummary struct {
 	LastCommitAt time.Time
 }
 
-// BranchesByKey returns the branches whose names hold an issue key, by
-// repository and name.
+// BranchesByKey returns the branches whose names hold an issue key or that
+// were associated with it by hand, by repository and name.
 func (s *Store) BranchesByKey(ctx context.Context, key ferry.IssueKey) ([]Branch, error) {
 	list, err := collect(ctx, s.r, func(row scanner) (b Branch, err error) {
-		err = row.Scan(append([]any{&b.Name, oidColumn{&b.OID}}, repositoryFields(&b.Repository)...)...)
+		err = row.Scan(append([]any{&b.Name, oidColumn{&b.OID}, &b.ByHand}, repositoryFields(&b.Repository)...)...)
 		return b, err
 	}, queryBranchesByKey, key)
 	if err != nil {
@@ -37,7 +39,10 @@ func (s *Store) BranchesByKey(ctx context.Context, key ferry.IssueKey) ([]Branch
 }
 
 const queryBranchesByKey = `
-	SELECT l.ref, f.oid, ` + repositoryColumns + `
+	SELECT l.ref, f.oid, EXISTS (
+		SELECT 1 FROM hand_link
+		WHERE repository_id = l.repository_id AND kind = 'branch' AND entity_id = l.ref AND issue_key = l.issue_key AND linked = 1),
+	` + repositoryColumns + `
 	FROM ref_link l
 	CROSS JOIN ref f ON f.repository_id = l.repository_id AND f.name = l.ref
 	CROSS JOIN repository r ON r.id = l.repository_id

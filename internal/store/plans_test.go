@@ -21,30 +21,32 @@ func TestQueriesUseIndexes(t *testing.T) {
 		args    []any
 		ordered bool // reads an index in order, up to a limit
 	}{
-		"commit by name":      {queryCommitByOID, []any{1, "a"}, false},
-		"commits of an issue": {queryCommitsByKey, []any{"A-1", 1, 1, 10}, true},
-		"all commits":         {queryLinkedCommits[AllCommits], []any{1, 1, 1, 10}, true},
-		"linked commits":      {queryLinkedCommits[OnlyLinked], []any{1, 1, 1, 10}, true},
-		"unlinked commits":    {queryLinkedCommits[OnlyUnlinked], []any{1, 1, 1, 10}, true},
-		"recent commits":      {queryRecentCommits, []any{10}, true},
-		"branches":            {queryBranchesByKey, []any{"A-1"}, false},
-		"commit count":        {queryCommitCount, []any{1}, false},
-		"key count":           {queryKeyCount, []any{1}, false},
-		"issue summary":       {queryIssueSummary, []any{"A-1"}, false},
-		"movements":           {queryMovements, []any{1, 0, 10}, false},
-		"candidates":          {queryCandidates, []any{"A", 10}, false},
-		"known commits":       {`SELECT oid FROM git_commit WHERE repository_id = ? AND oid IN (?, ?)`, []any{1, "a", "b"}, false},
-		"due actions":         {queryDueActions, []any{1, 10}, true},
-		"due entities":        {queryDueEntities, []any{0, 1, 10}, true},
-		"ended leases":        {returnActions + ` AND lease_until <= ?1`, []any{1}, false},
-		"entities leases":     {returnEntities + ` AND lease_until <= ?1`, []any{1}, false},
-		"deliveries":          {actions, actionArgs, false},
-		"deliveries, state":   {entities, entityArgs, false},
-		"of an issue":         {actionsOfKey, actionsOfKeyArgs, false},
-		"of an issue, state":  {entitiesOfKey, entitiesOfKeyArgs, false},
-		"pull requests":       {pulls, pullArgs, false},
-		"stalest pull":        {queryStalestPull, []any{1}, true},
-		"counts":              {queryCounts, []any{1, 2}, false},
+		"commit by name":       {queryCommitByOID, []any{1, "a"}, false},
+		"commits of an issue":  {queryCommitsByKey, []any{"A-1", 1, 1, 10}, true},
+		"all commits":          {queryLinkedCommits[AllCommits], []any{1, 1, 1, 10}, true},
+		"linked commits":       {queryLinkedCommits[OnlyLinked], []any{1, 1, 1, 10}, true},
+		"unlinked commits":     {queryLinkedCommits[OnlyUnlinked], []any{1, 1, 1, 10}, true},
+		"recent commits":       {queryRecentCommits, []any{10}, true},
+		"branches":             {queryBranchesByKey, []any{"A-1"}, false},
+		"links by hand":        {queryHandLinks, []any{1, "commit", "a"}, false},
+		"by hand, of an issue": {queryHandLinksOf, []any{"A-1"}, false},
+		"commit count":         {queryCommitCount, []any{1}, false},
+		"key count":            {queryKeyCount, []any{1}, false},
+		"issue summary":        {queryIssueSummary, []any{"A-1"}, false},
+		"movements":            {queryMovements, []any{1, 0, 10}, false},
+		"candidates":           {queryCandidates, []any{"A", 10}, false},
+		"known commits":        {`SELECT oid FROM git_commit WHERE repository_id = ? AND oid IN (?, ?)`, []any{1, "a", "b"}, false},
+		"due actions":          {queryDueActions, []any{1, 10}, true},
+		"due entities":         {queryDueEntities, []any{0, 1, 10}, true},
+		"ended leases":         {returnActions + ` AND lease_until <= ?1`, []any{1}, false},
+		"entities leases":      {returnEntities + ` AND lease_until <= ?1`, []any{1}, false},
+		"deliveries":           {actions, actionArgs, false},
+		"deliveries, state":    {entities, entityArgs, false},
+		"of an issue":          {actionsOfKey, actionsOfKeyArgs, false},
+		"of an issue, state":   {entitiesOfKey, entitiesOfKeyArgs, false},
+		"pull requests":        {pulls, pullArgs, false},
+		"stalest pull":         {queryStalestPull, []any{1}, true},
+		"counts":               {queryCounts, []any{1, 2}, false},
 	}
 	for i, text := range nextDueQueries {
 		queries["next due "+string(rune('a'+i))] = struct {
@@ -53,7 +55,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 			ordered bool
 		}{text, nil, true}
 	}
-	big := regexp.MustCompile(`^SCAN (c|l|a|b|e|p|k|f|git_commit|link|action|entity|entity_key|ref_link|movement|candidate|pull_request|push|ref)\b`)
+	big := regexp.MustCompile(`^SCAN (c|l|a|b|e|p|k|f|git_commit|link|action|entity|entity_key|ref_link|movement|candidate|pull_request|push|ref|hand_link)\b`)
 	open := regexp.MustCompile(`INDEX (push_unresolved|action_due|action_open|entity_due)$`)
 	for name, q := range queries {
 		rows, err := s.w.Query("EXPLAIN QUERY PLAN "+q.text, q.args...)

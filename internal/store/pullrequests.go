@@ -94,7 +94,11 @@ func (x *indexing) putPullRequest(p PullRequest) error {
 	if _, err := x.exec(`DELETE FROM pull_request_link WHERE pull_request_id = ?`, id); err != nil {
 		return err
 	}
-	for _, k := range sortedKeys(p.Keys) {
+	keys, err := x.withHand(EntityPullRequest, fmt.Sprint(p.Number), p.Keys)
+	if err != nil {
+		return err
+	}
+	for _, k := range sortedKeys(keys) {
 		if _, err := x.exec(`INSERT INTO pull_request_link (pull_request_id, issue_key) VALUES (?, ?)`, id, k); err != nil {
 			return err
 		}

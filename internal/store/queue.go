@@ -62,7 +62,20 @@ func (x *indexing) queueEntity(e Entity) error {
 	default:
 		return invalid("entity kind %.40q: want commit, branch or pull_request", e.Kind)
 	}
-	keys := sortedKeys(e.Keys)
+	decided, err := x.withHand(e.Kind, e.EntityID, e.Keys)
+	if err != nil {
+		return fmt.Errorf("queueing %s %s: %w", e.Kind, e.EntityID, err)
+	}
+	keys := sortedKeys(decided)
+	if len(e.Keys) == 0 && len(keys) > 0 { // with keys by hand alone, unless it is gone
+		alive, err := x.live(e.Kind, e.EntityID)
+		if err != nil {
+			return fmt.Errorf("queueing %s %s: %w", e.Kind, e.EntityID, err)
+		}
+		if !alive {
+			keys = nil
+		}
+	}
 	if len(keys) > 0 {
 		added, err := x.addEntity(e, keys)
 		if err != nil {
@@ -77,7 +90,7 @@ func (x *indexing) queueEntity(e Entity) error {
 	var had []ferry.IssueKey
 	var state EntityState
 	var backfill bool
-	err := x.row([]any{&id, jsonColumn{&had}, &state, &backfill}, `
+	err = x.row([]any{&id, jsonColumn{&had}, &state, &backfill}, `
 		SELECT id, keys, state, backfill FROM entity
 		WHERE site_id = ? AND repository_id = ? AND kind = ? AND entity_id = ?`,
 		site, x.repo, e.Kind, e.EntityID)
