@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -223,6 +225,53 @@ func TestDevelopmentInformation(t *testing.T) {
 		var e *jira.Error
 		if stored, err = c.ReadRepository(ctx, "r-1"); !errors.As(err, &e) || e.Class != jira.NotFound {
 			t.Errorf("ReadRepository after DeleteRepository = %+v, %v", stored, err)
+		}
+	})
+}
+
+func TestSearchIssues(t *testing.T) {
+	editions(t, func(t *testing.T, c *jira.Client, s *sandbox.Server) {
+		issue, err := c.Issue(t.Context(), "DEMO-3")
+		if err != nil {
+			t.Fatal(err)
+		}
+		words := strings.Fields(issue.Summary)
+		for _, tt := range []struct {
+			text string
+			max  int
+			want ferry.IssueKey // among the hits; none: no hit at all
+		}{
+			{"demo-3", 5, "DEMO-3"},
+			{"DEMO-999", 5, ""},
+			{strings.ToUpper(words[0]), 20, "DEMO-3"},
+			{words[0][:2] + " " + words[len(words)-1], 20, "DEMO-3"},
+			{"demo", 20, "DEMO-3"},
+			{`x" OR key = DEMO-3 OR summary ~ "`, 20, ""},
+			{"  ", 5, ""},
+			{"NOSUCHPROJECT", 5, ""},
+		} {
+			found, err := c.SearchIssues(t.Context(), tt.text, tt.max)
+			if err != nil {
+				t.Errorf("SearchIssues(%q): %v", tt.text, err)
+			}
+			has := slices.ContainsFunc(found, func(i jira.Issue) bool { return i.Key == tt.want && i.Summary == issue.Summary })
+			if has != (tt.want != "") || tt.want == "" && len(found) > 0 || len(found) > tt.max {
+				t.Errorf("SearchIssues(%q, %d) = %v, want %q in it", tt.text, tt.max, found, tt.want)
+			}
+		}
+	})
+}
+
+func TestPermissions(t *testing.T) {
+	editions(t, func(t *testing.T, c *jira.Client, s *sandbox.Server) {
+		got, err := c.Permissions(t.Context(), "DEMO-1")
+		want := map[string]bool{jira.PermissionBrowse: true, jira.PermissionDevTools: true, jira.PermissionAdminister: false}
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("Permissions: %v (-want +got):\n%s", err, diff)
+		}
+		var e *jira.Error
+		if _, err := c.Permissions(t.Context(), "DEMO-999"); !errors.As(err, &e) || e.Class != jira.NotFound {
+			t.Errorf("Permissions of no issue: %v, want class not found", err)
 		}
 	})
 }

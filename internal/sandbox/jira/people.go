@@ -27,8 +27,10 @@ func global(permission string) bool {
 }
 
 // may reports whether a user has a permission: everybody has all but the
-// administration of the site, which root alone has.
-func may(u *user, permission string) bool { return permission != "ADMINISTER" || u.Name == "root" }
+// administration of the site and of its projects, which root alone has.
+func may(u *user, permission string) bool {
+	return permission != "ADMINISTER" && permission != "ADMINISTER_PROJECTS" || u.Name == "root"
+}
 
 func myPermissions(c *call) (reply, error) {
 	asked := splitFields(c.query("permissions"))

@@ -10,19 +10,23 @@ import (
 	"strings"
 )
 
-// The part of JQL that the stand-in knows: one clause on issue keys or
-// projects, and an order that is always that of the ids.
+// The part of JQL that the stand-in knows: one clause on issue keys, projects
+// or the words of summaries, and an order that is always that of the ids.
 var (
-	jqlOrder  = regexp.MustCompile(`(?i)\s*\border\s+by\b.*$`)
-	jqlClause = regexp.MustCompile(`(?is)^\s*(key|issuekey|issue|id|project)\s*(=|in)\s*(.*?)\s*$`)
+	jqlSummary = regexp.MustCompile(`(?is)^\s*summary\s*~\s*"([^"\\]*)"\s*$`)
+	jqlOrder   = regexp.MustCompile(`(?i)\s*\border\s+by\b.*$`)
+	jqlClause  = regexp.MustCompile(`(?is)^\s*(key|issuekey|issue|id|project)\s*(=|in)\s*(.*?)\s*$`)
 )
 
 // find answers a query. missing holds the keys that name no issue.
 func (st *site) find(jql string) (found []*issue, missing []string, err error) {
 	jql = jqlOrder.ReplaceAllString(jql, "")
+	if m := jqlSummary.FindStringSubmatch(jql); m != nil {
+		return st.findWords(strings.Fields(m[1])), nil, nil
+	}
 	m := jqlClause.FindStringSubmatch(jql)
 	if m == nil {
-		return nil, nil, refuse(http.StatusBadRequest, "Error in the JQL Query: this site answers queries of the forms 'key in (A-1, B-2)' and 'project = A' only.")
+		return nil, nil, refuse(http.StatusBadRequest, "Error in the JQL Query: this site answers queries of the forms 'key in (A-1, B-2)', 'project = A' and 'summary ~ \"words\"' only.")
 	}
 	list := m[3]
 	if strings.EqualFold(m[2], "in") {
@@ -54,6 +58,22 @@ func (st *site) find(jql string) (found []*issue, missing []string, err error) {
 	}
 	slices.SortFunc(found, func(a, b *issue) int { return int(a.id - b.id) })
 	return slices.Compact(found), missing, nil
+}
+
+// findWords returns the issues whose summary holds all words; one that ends
+// with a star is the beginning of a word.
+func (st *site) findWords(words []string) (found []*issue) {
+	for _, is := range st.issues {
+		of := strings.Fields(strings.ToLower(is.summary))
+		if !slices.ContainsFunc(words, func(w string) bool {
+			part, open := strings.CutSuffix(strings.ToLower(w), "*")
+			return !slices.ContainsFunc(of, func(word string) bool { return word == part || open && strings.HasPrefix(word, part) })
+		}) {
+			found = append(found, is)
+		}
+	}
+	slices.SortFunc(found, func(a, b *issue) int { return int(a.id - b.id) })
+	return found
 }
 
 // A search is the body or the query of a search on either edition.
