@@ -136,7 +136,7 @@ func newApp(ctx context.Context, cfg *config.Config, st *store.Store, publicURL 
 	a.sites = &outbox.Sites{Store: st, Product: "gitferry " + version}
 	a.outbox = &outbox.Outbox{Store: st, Sites: a.sites, Files: a.files, Links: outbox.Links{Base: publicURL},
 		Journal: filepath.Join(cfg.DataDir, "outbox.log"), Boot: a.boot, Log: log}
-	a.issues = &issues.Lookup{Store: st, Sites: a.sites, Deadline: 1500 * time.Millisecond, Log: log}
+	a.issues = &issues.Lookup{Store: st, Sites: a.sites, Deadline: 1500 * time.Millisecond, Queued: a.outbox.Wake, Log: log}
 	a.index = &index.Index{Store: st, Git: g, Mirror: a.mirror, Settings: a.indexSettings, Queued: a.outbox.Wake,
 		UnknownProject: a.issues.Wake, Log: log, Boot: a.boot, PollMin: time.Duration(cfg.Upstream.Poll),
 		PollTriggered: time.Duration(cfg.Upstream.PollNotified), PollMax: time.Duration(cfg.Upstream.PollMax),

@@ -1,5 +1,6 @@
-// Package issues answers what Jira knows: which projects there are, and
-// whether an issue exists.
+// Package issues answers what Jira knows: which projects there are, whether an
+// issue exists, and what a person may see of it. It also changes, for people,
+// which issues a commit, branch or pull request belongs to.
 //
 // The idea is that a push waits for Jira only for a bounded time. Answers come
 // from the books where they are fresh; the rest is asked within a deadline and
@@ -47,10 +48,14 @@ type Lookup struct {
 	Deadline time.Duration
 	// ProjectsChanged is called after the list of projects changed.
 	ProjectsChanged func(context.Context)
-	Log             *slog.Logger
+	// Queued is called after rows for Jira were written; it must not block. It
+	// may be nil.
+	Queued func()
+	Log    *slog.Logger
 
-	mu   sync.Mutex
-	bell chan struct{} // guarded by mu; made on first use
+	mu     sync.Mutex
+	bell   chan struct{}         // guarded by mu; made on first use
+	rights map[rightOf]heldRight // guarded by mu
 }
 
 // States returns what is known of the keys. Keys that could not be checked in

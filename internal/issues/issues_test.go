@@ -24,17 +24,26 @@ import (
 // for each request whether it hangs.
 func newLookup(t *testing.T, stop *atomic.Bool, asked *atomic.Int32) *Lookup {
 	t.Helper()
-	site := standin.New(standin.Config{})
 	ended := make(chan struct{})
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	l, _ := lookupVia(t, func(site http.Handler, w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
 		if stop.Load() {
 			<-ended // a body that nobody reads hides that the client is gone
 			return
 		}
-		site.Handler().ServeHTTP(w, r)
-	}))
-	t.Cleanup(func() { close(ended); srv.Close() })
+		site.ServeHTTP(w, r)
+	}, func() { close(ended) })
+	asked.Store(0)
+	return l
+}
+
+// lookupVia connects a Lookup to the stand-in's Data Center face; via answers
+// each request, and end is called before the server closes.
+func lookupVia(t *testing.T, via func(site http.Handler, w http.ResponseWriter, r *http.Request), end func()) (*Lookup, standin.Credentials) {
+	t.Helper()
+	site := standin.New(standin.Config{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { via(site.Handler(), w, r) }))
+	t.Cleanup(func() { end(); srv.Close() })
 	key := make([]byte, 32)
 	_, _ = rand.Read(key)
 	st, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "books.db"), store.Options{MasterKey: key})
@@ -49,11 +58,10 @@ func newLookup(t *testing.T, stop *atomic.Bool, asked *atomic.Int32) *Lookup {
 	if err := l.Refresh(t.Context()); !errors.Is(err, ferry.ErrNotFound) {
 		t.Errorf("Refresh without a site = %v, want ferry.ErrNotFound", err)
 	}
-	asked.Store(0)
 	if err := st.SetJiraSite(t.Context(), store.JiraSite{Kind: "datacenter", URL: srv.URL + "/dc", PAT: ferry.NewSecret(site.Credentials().PersonalAccessToken), Processor: "gitferry"}); err != nil {
 		t.Fatal(err)
 	}
-	return l
+	return l, site.Credentials()
 }
 
 // What Jira said is remembered; what it does not say in time is not checked,

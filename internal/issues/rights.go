@@ -1,0 +1,136 @@
+package issues
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gitferry/internal/ferry"
+	"gitferry/internal/jira"
+)
+
+const (
+	// rightFor is how long Jira's answer on a person's rights holds.
+	rightFor = time.Minute
+	// rightKept is how long an answer counts on while Jira cannot be asked.
+	rightKept = time.Hour
+	// maxRights bounds the answers in memory.
+	maxRights = 10000
+)
+
+// A Right is what a person may see of an issue, as Jira says.
+type Right struct {
+	Known       bool // Jira answered to the person's own token
+	See         bool // the issue
+	Dev         bool // its development information
+	Administers bool // its project
+}
+
+type rightOf struct {
+	user ferry.UserID
+	key  ferry.IssueKey
+}
+
+type heldRight struct {
+	Right
+	at time.Time
+}
+
+// Right asks Jira, with the person's own token, what the person may see of an
+// issue. An answer holds for a minute. Without a token, without a site, or
+// where Jira cannot be asked within the deadline and was not lately, nothing
+// is known.
+func (l *Lookup) Right(ctx context.Context, user ferry.UserID, key ferry.IssueKey) Right {
+	of := rightOf{user, key}
+	l.mu.Lock()
+	held, ok := l.rights[of]
+	l.mu.Unlock()
+	age := time.Since(held.at)
+	if ok && age < rightFor {
+		return held.Right
+	}
+	client, own, err := l.own(ctx, user)
+	if err != nil || !own {
+		return Right{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.Deadline)
+	defer cancel()
+	var right Right
+	have, err := client.Permissions(ctx, key)
+	var e *jira.Error
+	switch {
+	case err == nil:
+		right = Right{Known: true, See: have[jira.PermissionBrowse], Dev: have[jira.PermissionDevTools], Administers: have[jira.PermissionAdminister]}
+	case errors.As(err, &e) && e.Class == jira.NotFound:
+		right = Right{Known: true}
+	case ok && age < rightKept:
+		return held.Right
+	default:
+		l.Log.Warn("a person's rights on an issue are not known", "issue", key, "err", err)
+		return Right{}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.rights == nil || len(l.rights) >= maxRights {
+		l.rights = make(map[rightOf]heldRight)
+	}
+	l.rights[of] = heldRight{right, time.Now()}
+	return right
+}
+
+// own returns the client that acts as a person; own is false if it is the
+// service account's, since the person has no token. It fails with
+// ferry.ErrNotFound if no site is connected.
+func (l *Lookup) own(ctx context.Context, user ferry.UserID) (client *jira.Client, own bool, err error) {
+	service, _, err := l.Sites.Client(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	token, email, err := l.Store.JiraToken(ctx, user)
+	if errors.Is(err, ferry.ErrNotFound) {
+		return service, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return service.As(email, token), true, nil
+}
+
+// Sees reports whether a person may see an issue and its development
+// information (product-behaviour.md 22.3). Administrators see all. For others
+// Jira decides if it is known what it says; else those who may read one of the
+// repositories may.
+func (l *Lookup) Sees(ctx context.Context, subject ferry.Subject, key ferry.IssueKey, readable []ferry.Repository) (issue, dev bool) {
+	if ferry.Check(subject, ferry.ActionAdmin, "", time.Now()) == nil {
+		return true, true
+	}
+	if r := l.Right(ctx, subject.User.ID, key); r.Known {
+		return r.See, r.See && r.Dev
+	}
+	return len(readable) > 0, len(readable) > 0
+}
+
+// A Hit is an issue that a search found.
+type Hit struct {
+	Key     ferry.IssueKey
+	Summary string
+	Status  string
+}
+
+// Search finds issues by key, project or words of the summary, at most max,
+// within the deadline: as the person where there is an own token, else as the
+// service account. It fails with ferry.ErrNotFound if no site is connected.
+func (l *Lookup) Search(ctx context.Context, user ferry.UserID, text string, max int) ([]Hit, error) {
+	client, _, err := l.own(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*l.Deadline)
+	defer cancel()
+	found, err := client.SearchIssues(ctx, text, max)
+	hits := make([]Hit, 0, len(found))
+	for _, i := range found {
+		hits = append(hits, Hit{i.Key, i.Summary, i.Status.Name})
+	}
+	return hits, err
+}
