@@ -48,7 +48,7 @@ func Judge(ctx context.Context, p Push, r Rules, states IssueStates, o smartcomm
 		v.Commits = append(v.Commits, f)
 	}
 	if offBranch > 0 {
-		v.Notes = append(v.Notes, count(offBranch, "commit")+" with issue keys on a tag only: linked once a branch holds them")
+		v.Notes = append(v.Notes, count(offBranch, "commit")+" with issue keys on a tag only: linked, and commands carried out, once a branch holds them")
 	}
 	known := v.askStates(ctx, states)
 	v.suggest(o.Projects)
