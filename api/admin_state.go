@@ -3,10 +3,7 @@ package api
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
-
-	"github.com/labstack/echo/v4"
 
 	"gitferry/internal/ferry"
 	"gitferry/internal/store"
@@ -117,11 +114,4 @@ func (s *Server) repositoryState(ctx context.Context, st *statuses, r ferry.Repo
 	}
 	state.IssueKeys, err = s.Store.KeyCount(ctx, r.ID)
 	return state, err
-}
-
-func (s *Server) health(c echo.Context) error {
-	if err := s.Store.Check(c.Request().Context()); err != nil {
-		return &ferry.Message{Kind: ferry.ErrUnavailable, Text: "the database cannot be read", Cause: err}
-	}
-	return c.String(http.StatusOK, "ok\n")
 }

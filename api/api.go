@@ -16,6 +16,7 @@ import (
 	"net/http"
 
 	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"gitferry/api/ghapi"
 	"gitferry/api/web"
@@ -65,6 +66,8 @@ type Config struct {
 	ParseOptions func(context.Context) (smartcommit.Options, error)
 	// GitHub answers in GitHub's shape; nil: it is not mounted.
 	GitHub *ghapi.Server
+	// Registry holds what GET /metrics shows.
+	Registry *prometheus.Registry
 	// Stopping is closed when the server stops: streams of events end then.
 	Stopping <-chan struct{}
 	Log      *slog.Logger
@@ -104,6 +107,8 @@ func New(c Config) *Server {
 	s.echo.HideBanner, s.echo.HidePort = true, true
 	s.echo.IPExtractor = echo.ExtractIPDirect()
 	s.echo.HTTPErrorHandler = s.fail
+	c.Registry.MustRegister(newBooks(c.Store, c.Version))
+	s.echo.Use(measured(c.Registry))
 	s.routes()
 	s.pages = web.New(web.Config{Store: c.Store, Mirror: c.Mirror, Git: c.Git, Index: c.Index, Outbox: c.Outbox, Discovery: c.Discovery,
 		Issues: c.Issues, Pulls: c.Pulls, Dialer: c.Dialer, PublicURL: c.PublicURL, SSHHost: c.SSHHost, Version: c.Version, TrustClearText: c.TrustClearText,

@@ -13,6 +13,7 @@ func (s *Server) routes() {
 	e := s.echo
 	e.GET("/healthz", s.health)
 	e.GET("/readyz", s.health)
+	e.GET("/metrics", s.metrics)
 	h := newHooks(s)
 	e.Any("/hooks/install/:secret", h.serve("install"))
 	e.Any("/hooks/integration/:id/:secret", h.serve("integration"))

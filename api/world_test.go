@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"gitferry/internal/discovery"
 	"gitferry/internal/ferry"
 	"gitferry/internal/git"
@@ -65,7 +67,7 @@ func newWorld(t *testing.T) *world {
 	m := &mirror.Dir{Root: dir, Git: g, Dialer: dialer, Target: d.Target, Log: log}
 	sites := &outbox.Sites{Store: w.store}
 	options := func(context.Context) (smartcommit.Options, error) { return smartcommit.Options{}, nil }
-	w.server = New(Config{Store: w.store, Mirror: m, Git: g, Dialer: dialer, Discovery: d, Index: &index.Index{Store: w.store},
+	w.server = New(Config{Registry: prometheus.NewRegistry(), Store: w.store, Mirror: m, Git: g, Dialer: dialer, Discovery: d, Index: &index.Index{Store: w.store},
 		Triggers: &triggers.Triggers{Store: w.store, Client: d.Client, PublicURL: "http://ferry.example", Log: log},
 		Outbox:   &outbox.Outbox{Store: w.store, Sites: sites}, Issues: &issues.Lookup{Store: w.store, Sites: sites},
 		PublicURL: "http://ferry.example", Version: "test", TrustClearText: func(string) bool { return true }, ParseOptions: options,
@@ -159,6 +161,12 @@ func (w *world) token(user ferry.UserID, scopes []ferry.Scope, globs []string, l
 // status, header and body.
 func (w *world) ask(who, method, path string, body any, headers ...string) (int, http.Header, []byte) {
 	w.t.Helper()
+	return w.request(who, method, "/api/v1"+path, body, headers...)
+}
+
+// request is ask for any path.
+func (w *world) request(who, method, path string, body any, headers ...string) (int, http.Header, []byte) {
+	w.t.Helper()
 	var r io.Reader
 	switch b := body.(type) {
 	case nil:
@@ -169,7 +177,7 @@ func (w *world) ask(who, method, path string, body any, headers ...string) (int,
 		w.must(err)
 		r = bytes.NewReader(text)
 	}
-	req, err := http.NewRequestWithContext(w.t.Context(), method, w.url+"/api/v1"+path, r)
+	req, err := http.NewRequestWithContext(w.t.Context(), method, w.url+path, r)
 	w.must(err)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")

@@ -58,6 +58,7 @@ type Server struct {
 	// this peer: loopback, or a proxy that ends TLS.
 	TrustClearText func(remoteAddr string) bool
 	Limits         Limits
+	Metrics        *Metrics
 	Log            *slog.Logger
 	Now            func() time.Time // nil: time.Now
 

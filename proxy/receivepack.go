@@ -94,6 +94,7 @@ type push struct {
 	words    []byte         // upstream's own lines for the pusher
 	commits  []git.Commit   // new ones, parents first
 	verdict  policy.Verdict
+	end      string                        // for Metrics
 	forecast <-chan policy.FeedbackOptions // nil: nothing is foretold
 }
 
@@ -105,6 +106,9 @@ var errRefused = errors.New("push refused")
 // p.out; the error is for the log. A refusal that was told is none.
 func (p *push) receive(ctx context.Context) error {
 	err := p.receiveAndCarry(ctx)
+	if p.cmds != nil {
+		p.s.Metrics.pushed(cmp.Or(p.end, pushAborted), p.s.now().Sub(p.received))
+	}
 	if errors.Is(err, errRefused) {
 		return nil
 	}

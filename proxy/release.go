@@ -157,6 +157,7 @@ func (p *push) row() store.Push {
 func (p *push) record(ctx context.Context, reason string) {
 	r := p.row()
 	r.Quarantine, r.Reason, r.ReleasedAt = "", reason, time.Time{}
+	p.end = pushRefused
 	if _, err := p.s.Store.RecordRefusedPush(context.WithoutCancel(ctx), r); err != nil {
 		p.s.Log.Error("recording a refused push", "repo", p.repo.Path(), "err", err)
 	}
@@ -344,7 +345,9 @@ func (p *push) tell(results []store.PushResult, trouble error) error {
 			reasons[r.Name] = r.Reason
 		}
 	}
+	p.end = pushRejected
 	if accepted {
+		p.end = pushAccepted
 		for _, line := range p.feedback() {
 			p.answer.say(line)
 		}
@@ -360,6 +363,7 @@ func (p *push) tell(results []store.PushResult, trouble error) error {
 // unknown answers a client whose push was released and whose outcome cannot be
 // read back yet. It is settled in the background.
 func (p *push) unknown(row store.Push, cause error) error {
+	p.end = pushUnknown
 	p.s.Log.Error("outcome of a push is not known yet", "repo", p.repo.Path(), "push", row.ID, "err", cause)
 	p.s.settleLater(p.repo, row)
 	p.answer.say("the connection to the upstream was lost after the push was sent; whether it took effect is not known yet")

@@ -70,6 +70,7 @@ func (s *Server) serveSSH(ctx context.Context, session Session) error {
 		return err
 	}
 	defer release()
+	s.Metrics.fetched()
 	return s.Mirror.UploadPack(ctx, repo, mirror.UploadPack{Protocol: validProtocol(session.Protocol), Stdin: session.Stdin, Stdout: session.Stdout})
 }
 

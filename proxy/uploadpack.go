@@ -377,6 +377,7 @@ func (s *sectionWriter) Write(p []byte) (int, error) {
 // serveFetch answers one stateless request for objects: a fetch command of
 // protocol 2, or the body of a git-upload-pack POST of protocol 0 and 1.
 func (s *Server) serveFetch(ctx context.Context, subject ferry.Subject, repo ferry.Repository, protocol string, raw []byte, out *sectionWriter, mayOpen bool) error {
+	s.Metrics.fetched()
 	view, err := s.Mirror.View(ctx, repo)
 	if err != nil {
 		return err

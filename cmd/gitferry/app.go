@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sys/unix"
 
 	"gitferry/internal/config"
@@ -52,6 +54,7 @@ type app struct {
 	discovery *discovery.Discovery
 	triggers  *triggers.Triggers
 	proxy     *proxy.Server
+	registry  *prometheus.Registry
 }
 
 // answersKept bounds the answers to fetches that are kept to be given again,
@@ -154,7 +157,9 @@ func newApp(ctx context.Context, cfg *config.Config, st *store.Store, publicURL 
 			log.Error("linking pull requests to new projects", "err", err)
 		}
 	}
-	a.proxy = &proxy.Server{Mirror: a.mirror, Git: g, Dialer: a.dialer, Target: a.discovery.Target, Store: st,
+	a.registry = prometheus.NewRegistry()
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.proxy = &proxy.Server{Metrics: proxy.NewMetrics(a.registry), Mirror: a.mirror, Git: g, Dialer: a.dialer, Target: a.discovery.Target, Store: st,
 		Judge: a.judge, Opened: a.pushOpened, Forecast: a.forecast, Index: a.index.Repository, PublicURL: publicURL, Scratch: cfg.DataDir,
 		TrustClearText: a.trustClearText, Limits: limits(cfg), Log: log}
 	return a, nil

@@ -165,7 +165,7 @@ func startServer(ctx context.Context, cfg *config.Config, sandboxed bool, log *s
 		Triggers: s.triggers, PullRequestHint: s.pullRequestHint,
 		Issues: s.issues, Pulls: s.pulls, Dialer: s.dialer, PublicURL: s.publicURL, SSHHost: s.sshHost(), Version: version, TrustClearText: s.trustClearText,
 		Connections: s.connector(), AddSSHKey: s.addKey, Policy: s.rules, SetPolicy: s.setPolicy, ParseOptions: s.readingOptions, GitHub: s.github(s.sshHost()), Stopping: ctx.Done(),
-		DataDir: cfg.DataDir, Sandbox: sandboxed, Log: log})
+		DataDir: cfg.DataDir, Sandbox: sandboxed, Registry: s.registry, Log: log})
 	return s, s.recover(ctx)
 }
 

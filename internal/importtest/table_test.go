@@ -106,6 +106,7 @@ var doors = []door{
 	{"github.com/yuin/goldmark", []string{"api/web"}},
 	{"github.com/microcosm-cc/bluemonday", []string{"api/web"}},
 	{"github.com/bluekeyes/go-gitdiff", []string{"api/web", "api/ghapi"}},
+	{"github.com/prometheus", []string{"api", "cmd/gitferry", "proxy"}},
 	{"testing", nil},
 	{"golang.org/x/crypto/openpgp", nil}, // unmaintained and unsafe: GO-2026-5932
 }

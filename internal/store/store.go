@@ -137,6 +137,12 @@ func (s *Store) Close() error {
 // were drawn when the file was made and stay with its copies.
 func (s *Store) InstanceID() string { return s.instance }
 
+// Ping reports whether the file can be read. It is cheap.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := schemaVersion(ctx, s.r.DB)
+	return err
+}
+
 // Check asks SQLite whether the file is sound (quick_check). It fails with
 // ErrCorrupt and the first complaint.
 func (s *Store) Check(ctx context.Context) error {
