@@ -20,6 +20,7 @@ const (
 	eventsSilence = 15 * time.Second // after it a comment keeps the connection open
 	eventsLife    = time.Hour        // then the client comes back by itself
 	eventsAtOnce  = 50               // streams at a time
+	eventsTaken   = time.Minute      // in which a client must take what is sent
 )
 
 // event is one server-sent event. The id is where a client that comes back
@@ -59,6 +60,7 @@ func (s *Server) stream(c *call, look func(ctx context.Context) ([]event, error)
 		}
 		if len(news) > 0 || time.Since(spoke) > eventsSilence {
 			spoke = time.Now()
+			_ = http.NewResponseController(w).SetWriteDeadline(spoke.Add(eventsTaken))
 			if err := sendEvents(w, news); err != nil {
 				return nil // the client went away
 			}

@@ -35,6 +35,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not found", http.StatusNotFound)
 		return
 	}
+	// The deadline of the last answer on this connection is over.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	w.Header().Set("Cache-Control", "no-cache, max-age=0, must-revalidate")
 	h := &httpGit{s: s, w: w, r: r, path: path}
 	defer func() {
@@ -43,8 +45,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.Log.Error("panic in a git request", "path", path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			p = http.ErrAbortHandler
 		}
-		// A deadline of this answer must not meet the next one of the connection.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+		// What the server still holds of the answer must go in time, too.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.stallWindow()))
 		if p != nil {
 			panic(p)
 		}
@@ -262,7 +264,7 @@ func (h *httpGit) uploadPack(subject ferry.Subject, body io.Reader) error {
 	if err != nil {
 		return err
 	}
-	raw, err := io.ReadAll(io.LimitReader(body, maxRequest+1))
+	raw, err := io.ReadAll(io.LimitReader(newNegotiation(body), maxRequest+1))
 	if err != nil {
 		return err
 	}

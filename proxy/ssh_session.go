@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,7 +72,9 @@ func (s *Server) serveSSH(ctx context.Context, session Session) error {
 	}
 	defer release()
 	s.Metrics.fetched()
-	return s.Mirror.UploadPack(ctx, repo, mirror.UploadPack{Protocol: validProtocol(session.Protocol), Stdin: session.Stdin, Stdout: session.Stdout})
+	said := newNegotiation(session.Stdin)
+	err = s.Mirror.UploadPack(ctx, repo, mirror.UploadPack{Protocol: validProtocol(session.Protocol), Stdin: said, Stdout: session.Stdout})
+	return cmp.Or(said.failure(), err) // git then only knows that the client fell silent
 }
 
 // sshProtocol2 answers requests of protocol 2 until the client is done.
@@ -83,9 +86,11 @@ func (s *Server) sshProtocol2(ctx context.Context, session Session, repo ferry.R
 	if _, err := session.Stdout.Write(caps.v2); err != nil {
 		return err
 	}
-	in := pktline.NewReader(session.Stdin)
+	said := newNegotiation(session.Stdin)
+	in := pktline.NewReader(said)
 	told := false
 	for {
+		said.again()
 		q, err := readRequest(in)
 		if err != nil || q.command == "" {
 			return err

@@ -238,6 +238,7 @@ func (s *server) run(ctx context.Context) error {
 
 // serveHTTP serves git and everything else on one listener until ctx ends.
 func (s *server) serveHTTP(ctx context.Context) error {
+	other := paced(readTime, writeTime, s.api)
 	srv := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			r = asSent(r, s.cfg.HTTP.TrustedProxies)
@@ -245,7 +246,7 @@ func (s *server) serveHTTP(ctx context.Context) error {
 				s.proxy.ServeHTTP(w, r)
 				return
 			}
-			s.api.ServeHTTP(w, r)
+			other.ServeHTTP(w, r)
 		}),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
