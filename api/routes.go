@@ -83,9 +83,14 @@ var v1 = []route{
 	get(repositoryPath+"/jobs", "listRepositoryJobs", "Work on the repository", maintain, (*Server).listRepositoryJobs, paged()...),
 	get(repositoryPath+"/deliveries", "listRepositoryDeliveries", "What Jira shall hear of the repository", maintain, (*Server).listRepositoryDeliveries, paged(deliveryState)...),
 
+	get(repositoryPath+"/associations", "listAssociations", "What people decided on the issues of a commit, branch or pull request", read, (*Server).listAssociations,
+		param{"kind", "commit, branch or pull_request"}, param{"id", "full commit id, short branch name or number"}),
+	send(post, repositoryPath+"/associations", "changeAssociations", "Associate issues by hand, or take them away; asks for the rights on the object as well", read, ok, (*Server).changeAssociations),
+
 	events(repositoryPath+"/events", "repositoryEvents", "A stream of ref movements and of work on the repository", read, (*Server).repositoryEvents),
 
 	get("/issues/{key}", "getIssue", "What is known of an issue: branches, pull requests, Jira's last answer", apiRead, (*Server).getIssue),
+	get("/issue-search", "searchIssues", "Issues at Jira by key, project or words of the summary, at most 10", apiRead, (*Server).searchIssues, param{"q", "what to search for"}),
 	get("/issues/{key}/commits", "listIssueCommits", "Commits that name an issue, newest first", apiRead, (*Server).listIssueCommits, paged()...),
 	get("/issues/{key}/deliveries", "listIssueDeliveries", "What Jira shall hear for an issue", admin, (*Server).listIssueDeliveries, paged(deliveryState)...),
 	get("/issues/{key}/branch-form", "branchForm", "What a dialog for a new branch begins with", apiRead, (*Server).branchForm,

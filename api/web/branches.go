@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -36,9 +37,11 @@ type branchRow struct {
 	Subject  string
 	Keys     []ferry.IssueKey
 	Reason   string // why it belongs to the issue
+	ByHand   *store.HandLink
 	Compare  string
 	Console  string
 	DeleteOK string // address of the page that deletes it
+	Link     string // address of the page that changes its issues
 }
 
 // branches lists the branches of a repository.
@@ -74,6 +77,18 @@ func (s *Server) branchRow(ctx context.Context, h *repoHead, name string) (branc
 		for _, l := range c.Links {
 			row.Keys = append(row.Keys, l.Key)
 		}
+	}
+	o := store.Object{Repository: h.Repo.ID, Kind: store.EntityBranch, ID: "refs/heads/" + name}
+	named, err := s.Store.RefKeys(ctx, h.Repo.ID, ferry.RefName(o.ID))
+	if err != nil {
+		return row, err
+	}
+	if row.Keys, err = s.Store.WithHand(ctx, o, append(row.Keys, named...)); err != nil {
+		return row, err
+	}
+	row.Keys = slices.Compact(slices.Sorted(slices.Values(row.Keys)))
+	if h.MayPush {
+		row.Link = h.Base + "/branches/issues?name=" + url.QueryEscape(name)
 	}
 	if row.Main {
 		return row, nil

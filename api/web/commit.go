@@ -27,6 +27,8 @@ type commitView struct {
 	Diff     diffView
 	Lost     bool
 	HostHref string
+	Link     string // page that changes its issues; empty: the reader may not
+	ByHand   []store.HandLink
 }
 
 type parentRow struct {
@@ -67,6 +69,13 @@ func (s *Server) commit(r *request) error {
 	}
 	if err == nil {
 		v.Links, v.Lost = indexed.Links, !indexed.Reachable
+		o := store.Object{Repository: r.repo.ID, Kind: store.EntityCommit, ID: oid.String()}
+		if s.Issues.MayAssociate(ctx, r.subject, r.repo, o) {
+			v.Link = h.Base + "/commit/" + oid.String() + "/issues"
+		}
+		if v.ByHand, err = s.Store.HandLinks(ctx, o); err != nil {
+			return err
+		}
 	}
 	for _, l := range v.Links {
 		v.Keys = append(v.Keys, l.Key)

@@ -70,6 +70,11 @@ func (s *Server) commits(r *request) error {
 	if err != nil {
 		return notCopied(err)
 	}
+	for i := range v.Rows {
+		if s.mayLink(r, r.repo, v.Rows[i].Author) {
+			v.Rows[i].Link = v.Rows[i].Href + "/issues"
+		}
+	}
 	return s.render(r, http.StatusOK, "commits", &v)
 }
 

@@ -137,7 +137,8 @@ type commitRow struct {
 	RepoName string // "" where the list is one repository's
 	RepoHref string
 	Merge    bool
-	Lost     bool // no ref leads to it any more
+	Lost     bool   // no ref leads to it any more
+	Link     string // page that changes its issues; empty: the reader may not, or the list does not offer it
 }
 
 func commitRows(list []store.IndexedCommit, names map[ferry.RepositoryID]string) []commitRow {

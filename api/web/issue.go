@@ -43,6 +43,7 @@ type issueView struct {
 	Failing  []problemRow // repositories whose index is not up to date
 	Unknown  bool         // Jira says that there is no such issue
 	MayMake  bool         // branches and pull requests
+	ByHand   []store.HandLink
 	G        general
 }
 
@@ -78,6 +79,9 @@ func (s *Server) issue(r *request) error {
 	}
 	v.MayMake = slices.ContainsFunc(repos, func(repo ferry.Repository) bool { return repo.Region != "" && r.can(ferry.ActionPush, repo.Path()) })
 	names := namesOf(repos)
+	if v.ByHand, err = s.Store.HandLinksOf(ctx, key); err != nil {
+		return err
+	}
 	limit := issueCommits
 	if v.Tab == "rollup" {
 		limit = maxIssueRollup

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strconv"
 
 	"gitferry/internal/ferry"
 	"gitferry/internal/store"
@@ -47,6 +48,7 @@ func (s *Server) panel(ctx context.Context, r *request, v *issueView, list []sto
 			if repo.ID == p.Repository {
 				row := pullRowOf(repo, p)
 				row.RepoName = names[repo.ID]
+				row.ByHand = byHand(v.ByHand, repo.ID, store.EntityPullRequest, strconv.FormatInt(p.Number, 10))
 				v.Pulls = append(v.Pulls, row)
 			}
 		}
@@ -59,6 +61,20 @@ func (s *Server) panel(ctx context.Context, r *request, v *issueView, list []sto
 	})
 	s.failing(ctx, r, v, repos, names)
 	return nil
+}
+
+// Why a branch stands in the panel.
+const (
+	reasonName   = "key in the name"
+	reasonCommit = "key in a commit"
+	reasonManual = "linked by hand"
+)
+
+// takenAway reports whether a person took a branch from the issue.
+func takenAway(list []store.HandLink, repo ferry.RepositoryID, name ferry.RefName) bool {
+	return slices.ContainsFunc(list, func(h store.HandLink) bool {
+		return !h.Linked && h.Object == (store.Object{Repository: repo, Kind: store.EntityBranch, ID: string(name)})
+	})
 }
 
 // panelBranches lists branches that are not merged and have the key in their
@@ -79,8 +95,13 @@ func (s *Server) panelBranches(ctx context.Context, r *request, v *issueView, by
 		return err
 	}
 	for _, b := range byName {
-		if names[b.Repository.ID] != "" {
-			note(b.Repository, b.Name.Short(), "key in the name")
+		if names[b.Repository.ID] == "" {
+			continue
+		}
+		if b.ByHand {
+			note(b.Repository, b.Name.Short(), reasonManual)
+		} else {
+			note(b.Repository, b.Name.Short(), reasonName)
 		}
 	}
 	for id, oids := range involved {
@@ -90,8 +111,8 @@ func (s *Server) panelBranches(ctx context.Context, r *request, v *issueView, by
 			continue
 		}
 		for _, n := range h.refs {
-			if n.IsBranch() {
-				note(byID[id], n.Short(), "key in a commit")
+			if n.IsBranch() && !takenAway(v.ByHand, id, n) {
+				note(byID[id], n.Short(), reasonCommit)
 			}
 		}
 	}
@@ -103,7 +124,7 @@ func (s *Server) panelBranches(ctx context.Context, r *request, v *issueView, by
 			return err
 		}
 		for name, reason := range branches {
-			if len(v.Branches) >= maxPanel || name == h.Default && (!v.G.ShowMain || reason != "key in the name") || h.lookup(ferry.RefName("refs/heads/"+name)).IsZero() {
+			if len(v.Branches) >= maxPanel || name == h.Default && reason != reasonManual && (!v.G.ShowMain || reason == reasonCommit) || h.lookup(ferry.RefName("refs/heads/"+name)).IsZero() {
 				continue
 			}
 			row, err := s.branchRow(ctx, &h, name)
@@ -111,9 +132,10 @@ func (s *Server) panelBranches(ctx context.Context, r *request, v *issueView, by
 				s.Log.Debug("measuring a branch", "repo", id, "branch", name, "err", err)
 				continue
 			}
-			if row.Counted && row.Ahead == 0 && reason != "key in the name" { // merged
+			if row.Counted && row.Ahead == 0 && reason == reasonCommit { // merged
 				continue
 			}
+			row.ByHand = byHand(v.ByHand, id, store.EntityBranch, "refs/heads/"+name)
 			row.Reason, row.RepoName, row.RepoHref = reason, names[id], repoPath(byID[id])
 			v.Branches = append(v.Branches, row)
 		}

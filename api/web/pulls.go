@@ -25,6 +25,7 @@ type pullRow struct {
 	State      lozenge
 	SourceGone bool
 	Console    string
+	ByHand     *store.HandLink // on an issue's page
 }
 
 func pullRowOf(repo ferry.Repository, p store.PullRequest) pullRow {
@@ -70,30 +71,49 @@ type pullView struct {
 	Commits []commitRow
 	More    bool
 	Compare string
+	Link    string // page that changes its issues; empty: the reader may not
+	ByHand  []store.HandLink
+}
+
+// pullOf loads the pull request of the path.
+func (s *Server) pullOf(r *request) (store.PullRequest, error) {
+	n, err := strconv.ParseInt(r.Param("number"), 10, 64)
+	if err != nil || n < 1 {
+		return store.PullRequest{}, ferry.ErrNotFound
+	}
+	list, err := s.Store.PullRequests(r.ctx(), store.PullRequestFilter{Repository: r.repo.ID, Number: n, Limit: 1})
+	if err != nil {
+		return store.PullRequest{}, err
+	}
+	if len(list) == 0 {
+		return store.PullRequest{}, ferry.ErrNotFound
+	}
+	return list[0], nil
 }
 
 // pull shows a pull request.
 func (s *Server) pull(r *request) error {
-	n, err := strconv.ParseInt(r.Param("number"), 10, 64)
-	if err != nil || n < 1 {
-		return ferry.ErrNotFound
-	}
-	list, err := s.Store.PullRequests(r.ctx(), store.PullRequestFilter{Repository: r.repo.ID, Number: n, Limit: 1})
+	found, err := s.pullOf(r)
 	if err != nil {
 		return err
-	}
-	if len(list) == 0 {
-		return ferry.ErrNotFound
 	}
 	h, err := s.repoHead(r, "pulls")
 	if err != nil {
 		return err
 	}
-	p := pullRowOf(r.repo, list[0])
+	p := pullRowOf(r.repo, found)
 	v := pullView{page: s.page(r, p.Title+" · "+h.Name, "repos"), repoHead: h, Pull: p}
 	v.Pull.SourceGone = h.lookup(p.Source).IsZero()
 	if !v.Pull.SourceGone {
 		v.Compare = h.Base + "/compare/" + escapePath(p.Destination.Short()) + "..." + escapePath(p.Source.Short())
+	}
+	if t, err := s.pullTarget(r); err != nil {
+		return err
+	} else if s.Issues.MayAssociate(r.ctx(), r.subject, r.repo, t.Object) {
+		v.Link = t.form
+	}
+	if v.ByHand, err = s.Store.HandLinks(r.ctx(), store.Object{Repository: r.repo.ID, Kind: store.EntityPullRequest, ID: strconv.FormatInt(p.Number, 10)}); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(r.ctx(), viewTime)
 	defer cancel()

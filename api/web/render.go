@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"gitferry/internal/store"
 )
 
 //go:embed templates/*.html
@@ -28,6 +30,8 @@ type page struct {
 	Query   string // what stands in the search field
 	Refresh int    // seconds after which the script looks again; 0: never
 	Now     time.Time
+	Left    int  // seconds until the session ends; 0: nobody is signed in
+	Longer  bool // using a page makes the session longer
 }
 
 // frame gives render the page of a view.
@@ -40,6 +44,8 @@ func (s *Server) page(r *request, title, nav string) page {
 	p := page{Title: title, Nav: nav, Theme: r.theme, Token: newFormToken(r.cookie), Version: s.Version, Now: r.now, Flash: s.takeFlash(r)}
 	if r.signedIn() {
 		p.User, p.Admin = display(r.subject.User.Display, r.subject.User.Name), r.admin()
+		idle, life := store.SessionIdle, r.session.CreatedAt.Add(store.SessionLife).Sub(r.now)
+		p.Left, p.Longer = max(1, int(min(idle, life)/time.Second)), idle < life
 	}
 	return p
 }

@@ -20,6 +20,7 @@ type commitGroup struct {
 type issueCommit struct {
 	commitRow
 	Reason   string // why it belongs to the issue
+	ByHand   *store.HandLink
 	Smart    *lozenge
 	SmartTip string
 	State    *lozenge // delivery to Jira
@@ -73,8 +74,19 @@ func (s *Server) issueGroups(ctx context.Context, v *issueView, list []store.Ind
 		if row.Branches = on[c.Repository.ID][c.OID]; len(row.Branches) > 0 {
 			row.TreeHref = repoPath(c.Repository) + "/tree/" + escapePath(row.Branches[0])
 		}
+		row.ByHand = byHand(v.ByHand, c.Repository.ID, store.EntityCommit, c.OID.String())
 		smartState(&row, c, deliveries)
 		v.Groups[i].Rows = append(v.Groups[i].Rows, row)
+	}
+	return nil
+}
+
+// byHand returns who made a link and when, nil if it is not by hand.
+func byHand(list []store.HandLink, repo ferry.RepositoryID, kind store.EntityKind, id string) *store.HandLink {
+	for i, h := range list {
+		if h.Linked && h.Object == (store.Object{Repository: repo, Kind: kind, ID: id}) {
+			return &list[i]
+		}
 	}
 	return nil
 }
@@ -91,7 +103,7 @@ func reasonOf(links []store.Link, key ferry.IssueKey) string {
 
 func reasonWords(reason string) string {
 	words := map[string]string{"message": "in the message", "branch": "in the branch name", "manual": "linked by hand", "note": "in a note",
-		"pr-title": "in the title", "pr-description": "in the description", "pr-branch": "in the branch name", "pr-commit": "in a commit", "tag-commit": "in a commit"}
+		"tip": "in its latest commit", "pull": "in the title, description, branch or commits", "pr-title": "in the title", "pr-description": "in the description", "pr-branch": "in the branch name", "pr-commit": "in a commit", "tag-commit": "in a commit"}
 	return display(words[reason], reason)
 }
 

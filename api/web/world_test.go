@@ -215,6 +215,14 @@ func (w *world) sync() {
 	}
 }
 
+// summary is what the Jira stand-in has as the summary of an issue.
+func (w *world) summary(key ferry.IssueKey) string {
+	w.t.Helper()
+	s, _, err := w.server.Issues.Issue(w.t.Context(), key)
+	w.must(err)
+	return s
+}
+
 // history pushes a repository with what pages must cope with.
 func (w *world) history() *gittest.Repo {
 	w.t.Helper()

@@ -50,6 +50,19 @@ const queryBranchesByKey = `
 	WHERE l.issue_key = ?
 	ORDER BY i.slug, r.name, l.ref`
 
+// RefKeys returns the issue keys in the name of a branch, and those that it
+// was given by hand, sorted.
+func (s *Store) RefKeys(ctx context.Context, repo ferry.RepositoryID, name ferry.RefName) ([]ferry.IssueKey, error) {
+	keys, err := collect(ctx, s.r, func(row scanner) (k ferry.IssueKey, err error) {
+		err = row.Scan(&k)
+		return k, err
+	}, `SELECT issue_key FROM ref_link WHERE repository_id = ? AND ref = ? ORDER BY issue_key`, repo, name)
+	if err != nil {
+		return nil, fmt.Errorf("reading the keys of %s: %w", name, err)
+	}
+	return keys, nil
+}
+
 // CommitCount returns how many commits the index of a repository holds.
 func (s *Store) CommitCount(ctx context.Context, repo ferry.RepositoryID) (int, error) {
 	return s.count(ctx, queryCommitCount, repo)
