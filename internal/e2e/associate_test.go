@@ -1,0 +1,67 @@
+package e2e
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+// An association by hand reaches Jira once, stays there through a reindex and
+// a restart, and goes when it is taken away.
+func TestAssociateByHand(t *testing.T) {
+	for _, edition := range []string{"cloud", "datacenter"} {
+		t.Run(edition, func(t *testing.T) {
+			w := newWorld(t, options{edition: edition})
+			work := filepath.Join(t.TempDir(), "work")
+			w.git("alice", w.dir, "clone", "-q", w.url("us-east-1/demo"), work)
+			w.git("alice", work, "commit", "-q", "--allow-empty", "-m", "no key at all")
+			w.git("alice", work, "push", "-q", "origin", "HEAD:main")
+			oid := w.oid(work, "HEAD")
+			w.waitIdle()
+			// at counts what tells Jira of the commit, and what takes it and the
+			// branch whose tip it is back.
+			at := func() [2]int {
+				if edition == "cloud" {
+					return [2]int{w.effects("devinfo commit .*" + oid + " [0-9]+$"), w.effects("devinfo repository .* 1 entities deleted")}
+				}
+				return [2]int{w.effects("^remotelink DEMO-9 .*commit:" + oid + "$"), w.effects("^remotelink DEMO-9 .*(deleted|removed)")}
+			}
+			const path = "/repositories/us-east-1/demo/associations"
+			change := func(list string) {
+				t.Helper()
+				in := map[string]any{"kind": "commit", "id": oid, list: []string{"DEMO-9"}}
+				if code := w.ask("POST", path, in, nil); code != 200 {
+					t.Fatalf("%s DEMO-9: %d", list, code)
+				}
+				w.waitIdle()
+			}
+			if got := at(); got != [2]int{} {
+				t.Fatalf("before: %v", got)
+			}
+			change("add")
+			before := at()
+			if before[0] < 1 || before[1] != 0 {
+				t.Errorf("after adding: %v, want it told", before)
+			}
+			change("add")
+			if got := at(); got != before {
+				t.Errorf("added again: %v, want %v", got, before)
+			}
+			w.gitferry("repo", "reindex", "us-east-1/demo")
+			w.stop()
+			w.start()
+			w.waitIdle()
+			var commits struct{ Items []struct{ OID string } }
+			if code := w.ask("GET", "/issues/DEMO-9/commits", nil, &commits); code != 200 || len(commits.Items) != 1 || commits.Items[0].OID != oid {
+				t.Errorf("after a reindex: %d %+v", code, commits)
+			}
+			if got := at(); got[1] != 0 {
+				t.Errorf("after a reindex: %v taken back", got[1])
+			}
+			change("remove")
+			if got := at(); got[1] != 2 {
+				t.Errorf("after taking it away: %v, want commit and branch taken back once", got)
+			}
+			w.consistent()
+		})
+	}
+}
