@@ -42,8 +42,21 @@ func (c *call) issueKey() (ferry.IssueKey, error) {
 	return key, nil
 }
 
-func (s *Server) getIssue(c *call) (issue, error) {
+// visibleKey is issueKey for an issue whose development information Jira does
+// not hide from the subject.
+func (s *Server) visibleKey(c *call) (ferry.IssueKey, error) {
 	key, err := c.issueKey()
+	if err != nil {
+		return "", err
+	}
+	if _, hidden := s.Issues.Hides(c.ctx, c.subject, key); hidden {
+		return "", &ferry.Message{Kind: ferry.ErrNotFound, Text: "nothing that you may see names this issue"}
+	}
+	return key, nil
+}
+
+func (s *Server) getIssue(c *call) (issue, error) {
+	key, err := s.visibleKey(c)
 	if err != nil {
 		return issue{}, err
 	}
@@ -105,7 +118,7 @@ func (s *Server) seesCommits(c *call, key ferry.IssueKey) (bool, error) {
 }
 
 func (s *Server) listIssueCommits(c *call) (page[commit], error) {
-	key, err := c.issueKey()
+	key, err := s.visibleKey(c)
 	if err != nil {
 		return page[commit]{}, err
 	}

@@ -94,7 +94,7 @@ func formOf(f pulls.Form) form {
 
 // chosen reads the issue key and the parameter "repository" of a form.
 func (s *Server) chosen(c *call) (ferry.IssueKey, ferry.RepositoryID, error) {
-	key, err := ferry.ParseIssueKey(c.param("key"))
+	key, err := s.visibleKey(c)
 	if err != nil || c.value("repository") == "" {
 		return key, 0, err
 	}

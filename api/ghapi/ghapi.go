@@ -27,6 +27,7 @@ import (
 	"gitferry/internal/filelist"
 	"gitferry/internal/ghshape"
 	"gitferry/internal/git"
+	"gitferry/internal/issues"
 	"gitferry/internal/pulls"
 	"gitferry/internal/store"
 	"gitferry/internal/webhook"
@@ -41,6 +42,7 @@ type Config struct {
 	Lists     *filelist.Lists
 	Webhooks  *webhook.Sender
 	Pulls     *pulls.Host
+	Issues    *issues.Lookup
 	PublicURL string // how people reach this server, without a slash at the end
 	SSHHost   string // how developers reach the SSH door, "" if it is off
 	Version   string

@@ -46,9 +46,13 @@ var changeTypes = map[string]string{"A": "ADDED", "M": "MODIFIED", "D": "DELETED
 // maxPluginCommits is how many commits of an issue are named.
 const maxPluginCommits = 1000
 
-func (c *call) issueKey(text string) (ferry.IssueKey, error) {
+// issueKey reads the key of an issue that Jira does not hide from the subject.
+func (s *Server) issueKey(c *call, text string) (ferry.IssueKey, error) {
 	key, err := ferry.ParseIssueKey(strings.ToUpper(text))
 	if err != nil {
+		return key, ferry.ErrNotFound
+	}
+	if _, hidden := s.Issues.Hides(c.ctx, c.subject, key); hidden {
 		return key, ferry.ErrNotFound
 	}
 	return key, nil
@@ -71,7 +75,7 @@ func (s *Server) commitsOf(c *call, key ferry.IssueKey) ([]store.IndexedCommit, 
 }
 
 func (s *Server) issueCommits(c *call) (any, error) {
-	key, err := c.issueKey(c.param("key"))
+	key, err := s.issueKey(c, c.param("key"))
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +162,7 @@ func (s *Server) branchesOf(c *call, key ferry.IssueKey) ([]ferry.Repository, ma
 func (s *Server) issueBranches(c *call) (any, error) {
 	var list []string
 	if text := c.query("key"); text != "" {
-		key, err := c.issueKey(text)
+		key, err := s.issueKey(c, text)
 		if err != nil {
 			return nil, err
 		}

@@ -27,7 +27,7 @@ type pluginDetails struct {
 }
 
 func (s *Server) issueDetails(c *call) (any, error) {
-	key, err := c.issueKey(c.param("key"))
+	key, err := s.issueKey(c, c.param("key"))
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ type pluginTag struct {
 
 // issueTags lists the tags that hold a commit of an issue.
 func (s *Server) issueTags(c *call) (any, error) {
-	key, err := c.issueKey(c.param("key"))
+	key, err := s.issueKey(c, c.param("key"))
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package ghapi
 import (
 	"net/http"
 	"slices"
+	"strings"
 
 	"gitferry/internal/ferry"
 	"gitferry/internal/store"
@@ -50,22 +51,63 @@ func (s *Server) gitIntegrations(c *call) (any, error) {
 	}{true, list}, nil
 }
 
-// commitIssues lists the issues that a commit names.
-func (s *Server) commitIssues(c *call) (any, error) {
+// commitOfPath finds the repository and commit that a path names.
+func (s *Server) commitOfPath(c *call) (ferry.Repository, ferry.OID, error) {
 	id, err := c.number("id")
 	if err != nil {
-		return nil, err
+		return ferry.Repository{}, ferry.OID{}, err
 	}
 	r, err := s.Store.Repository(c.ctx, ferry.RepositoryID(id))
 	if err != nil {
-		return nil, err
+		return r, ferry.OID{}, err
 	}
 	if !c.sees(r) {
-		return nil, ferry.ErrNotFound
+		return r, ferry.OID{}, ferry.ErrNotFound
 	}
 	oid, err := ferry.ParseOID(c.param("sha"))
 	if err != nil {
-		return nil, ferry.ErrNotFound
+		return r, oid, ferry.ErrNotFound
+	}
+	return r, oid, nil
+}
+
+// changeIssues associates issues with a commit by hand, "a:KEY", and takes
+// them away, "d:KEY".
+func (s *Server) changeIssues(c *call) (any, error) {
+	var body struct {
+		Changes []string `json:"changeStrs"`
+	}
+	if err := c.decode(&body); err != nil {
+		return nil, err
+	}
+	r, oid, err := s.commitOfPath(c)
+	if err != nil {
+		return nil, err
+	}
+	var add, remove []ferry.IssueKey
+	for _, change := range body.Changes {
+		way, text, _ := strings.Cut(change, ":")
+		key, err := ferry.ParseIssueKey(strings.ToUpper(text))
+		switch {
+		case err == nil && way == "a":
+			add = append(add, key)
+		case err == nil && way == "d":
+			remove = append(remove, key)
+		default:
+			return nil, problem(http.StatusUnprocessableEntity, "changeStrs: want a:KEY or d:KEY")
+		}
+	}
+	if _, err := s.Issues.Associate(c.ctx, c.subject, r, store.Object{Kind: store.EntityCommit, ID: oid.String()}, add, remove); err != nil {
+		return nil, err
+	}
+	return s.commitIssues(c)
+}
+
+// commitIssues lists the issues that a commit names.
+func (s *Server) commitIssues(c *call) (any, error) {
+	r, oid, err := s.commitOfPath(c)
+	if err != nil {
+		return nil, err
 	}
 	row, err := s.Store.CommitByOID(c.ctx, r.ID, oid)
 	if err != nil {

@@ -312,6 +312,7 @@ func TestGitPlugin(t *testing.T) {
 	alice, root := w.user("alice", ferry.LevelRead, false), w.user("root", ferry.LevelAdmin, true)
 	r, repo := w.demo()
 	token := w.token(alice, []ferry.Scope{ferry.ScopeAPIRead})
+	admin := w.token(root, allScopes)
 	const gp = "/rest/gitplugin/1.0"
 	var commits struct {
 		Success bool
@@ -361,6 +362,12 @@ func TestGitPlugin(t *testing.T) {
 	if w.want(200, token, "GET", gp+"/repository/"+itoa(int64(r.ID))+"/commits/"+repo.OID("diverged").String()+"/issues", "", &keys); len(keys.IssueKeys) != 1 || keys.IssueKeys[0] != "DEMO-5" {
 		t.Errorf("issues of a commit: %v", keys)
 	}
+	change := gp + "/repository/" + itoa(int64(r.ID)) + "/commits/" + repo.OID("diverged").String() + "/issues"
+	if w.want(200, admin, "POST", change, `{"changeStrs":["a:demo-7","d:DEMO-5"]}`, &keys); len(keys.IssueKeys) != 1 || keys.IssueKeys[0] != "DEMO-7" {
+		t.Errorf("issues of a commit, changed: %v", keys)
+	}
+	w.want(422, admin, "POST", change, `{"changeStrs":["x:DEMO-7"]}`, nil)
+	w.want(403, token, "POST", change, `{"changeStrs":["a:DEMO-8"]}`, nil)
 	for path, want := range map[string]string{"/repository": `"name":"us-east-1/demo"`, "/integration": `"awsRegion":"us-east-1"`} {
 		if a := w.want(200, token, "GET", gp+path, "", nil); !strings.Contains(string(a.body), want) {
 			t.Errorf("%s: %s", path, a.body)

@@ -26,6 +26,8 @@ import (
 	"gitferry/internal/git"
 	"gitferry/internal/gittest"
 	"gitferry/internal/index"
+	"gitferry/internal/issues"
+	"gitferry/internal/outbox"
 	"gitferry/internal/smartcommit"
 	"gitferry/internal/store"
 	"gitferry/internal/webhook"
@@ -81,6 +83,7 @@ func newWorld(t testing.TB) *world {
 	w.hooks = &webhook.Sender{Store: w.store, Client: func(bool) *http.Client { return plain }, Git: w.git, Mirror: w.mirror, Lists: w.lists,
 		Shape: ghshape.Shape{Public: w.url}, PrivateNetwork: true, Log: log, Tick: 20 * time.Millisecond}
 	w.server = New(Config{Store: w.store, Mirror: w.mirror, Git: w.git, Lists: w.lists, Webhooks: w.hooks, PublicURL: w.url,
+		Issues:         &issues.Lookup{Store: w.store, Sites: &outbox.Sites{Store: w.store}, Deadline: time.Second, Log: log},
 		TrustClearText: func(string) bool { return true }, Log: log})
 	w.server.Routes(e)
 	w.client = &http.Client{Transport: &checked{t: t, contract: contract(t)}, CheckRedirect: plain.CheckRedirect}

@@ -19,7 +19,7 @@ func (s *Server) newBranch(r *request) error {
 
 // branchDialog prepares the dialog; name is what the person entered.
 func (s *Server) branchDialog(r *request, name, problem string) (dialogView, error) {
-	key, err := issueKey(r)
+	key, err := s.issueKey(r)
 	if err != nil {
 		return dialogView{}, err
 	}
@@ -33,7 +33,7 @@ func (s *Server) branchDialog(r *request, name, problem string) (dialogView, err
 }
 
 func (s *Server) newBranchPost(r *request) error {
-	key, err := issueKey(r)
+	key, err := s.issueKey(r)
 	if err != nil {
 		return err
 	}

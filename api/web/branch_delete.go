@@ -26,7 +26,7 @@ func (s *Server) deleteTarget(r *request) (repo ferry.Repository, name, back str
 	if r.Param("key") == "" {
 		return r.repo, name, repoPath(r.repo) + "/branches", nil
 	}
-	key, err := issueKey(r)
+	key, err := s.issueKey(r)
 	if err != nil {
 		return repo, name, "", err
 	}

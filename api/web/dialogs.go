@@ -46,9 +46,13 @@ func (r *request) person() pulls.Person {
 	return pulls.Person{Subject: r.subject, Address: r.RealIP(), Request: r.id}
 }
 
-func issueKey(r *request) (ferry.IssueKey, error) {
+// issueKey is the issue of the path, if the reader may see what belongs to it.
+func (s *Server) issueKey(r *request) (ferry.IssueKey, error) {
 	key, err := ferry.ParseIssueKey(strings.ToUpper(param(r, "key")))
 	if err != nil {
+		return "", ferry.ErrNotFound
+	}
+	if _, hidden := s.Issues.Hides(r.ctx(), r.subject, key); hidden {
 		return "", ferry.ErrNotFound
 	}
 	return key, nil

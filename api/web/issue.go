@@ -44,6 +44,7 @@ type issueView struct {
 	Unknown  bool         // Jira says that there is no such issue
 	MayMake  bool         // branches and pull requests
 	ByHand   []store.HandLink
+	NoDev    bool // Jira does not let the reader see development information
 	G        general
 }
 
@@ -64,6 +65,10 @@ func (s *Server) issue(r *request) error {
 	case "rollup", "delivery":
 		v.Tab = t
 	}
+	hidden, noDev := s.Issues.Hides(ctx, r.subject, key)
+	if hidden {
+		return ferry.ErrNotFound
+	}
 	if err := s.issueHead(ctx, r, &v); err != nil {
 		return err
 	}
@@ -76,6 +81,13 @@ func (s *Server) issue(r *request) error {
 	repos, err := s.readable(r)
 	if err != nil {
 		return err
+	}
+	if len(repos) == 0 && !r.admin() { // what Jira says is for those who may see something
+		v.Issue, v.Title = store.Issue{}, string(key)
+	}
+	if noDev {
+		v.NoDev = true
+		return s.render(r, http.StatusOK, "issue", &v)
 	}
 	v.MayMake = slices.ContainsFunc(repos, func(repo ferry.Repository) bool { return repo.Region != "" && r.can(ferry.ActionPush, repo.Path()) })
 	names := namesOf(repos)

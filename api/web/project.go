@@ -27,6 +27,9 @@ func (s *Server) project(r *request) error {
 	if key != param(r, "key") {
 		return r.Redirect(http.StatusSeeOther, "/projects/"+key)
 	}
+	if _, hidden := s.Issues.Hides(r.ctx(), r.subject, ferry.IssueKey(key)); hidden {
+		return ferry.ErrNotFound
+	}
 	v := projectView{page: s.page(r, key, "issues"), Key: key}
 	repos, err := s.readable(r)
 	if err != nil {

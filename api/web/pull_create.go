@@ -19,7 +19,7 @@ func (s *Server) newPull(r *request) error {
 }
 
 func (s *Server) pullDialog(r *request, problem string) (dialogView, error) {
-	key, err := issueKey(r)
+	key, err := s.issueKey(r)
 	if err != nil {
 		return dialogView{}, err
 	}
@@ -67,7 +67,7 @@ func (s *Server) pullPreview(r *request, v *dialogView) {
 }
 
 func (s *Server) newPullPost(r *request) error {
-	key, err := issueKey(r)
+	key, err := s.issueKey(r)
 	if err != nil {
 		return err
 	}

@@ -47,6 +47,9 @@ type world struct {
 	index  *index.Index
 	mirror *mirror.Dir
 	repo   ferry.Repository // us-east-1/demo
+
+	// instead, if not nil, may answer a request in place of the Jira stand-in.
+	instead func(http.ResponseWriter, *http.Request) bool
 }
 
 const testPassword = "orbit-cactus-lantern"
@@ -161,7 +164,11 @@ func (w *world) standIns() {
 	w.must(w.aws.CreateRepository(w.t.Context(), "us-east-1", "empty", ""))
 
 	w.jira = jira.New(jira.Config{Log: w.log})
-	js := httptest.NewServer(w.jira.Handler())
+	js := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if w.instead == nil || !w.instead(rw, r) {
+			w.jira.Handler().ServeHTTP(rw, r)
+		}
+	}))
 	w.t.Cleanup(js.Close)
 	c := w.jira.Credentials()
 	w.must(w.store.SetJiraSite(w.t.Context(), store.JiraSite{Kind: "cloud", URL: js.URL, Email: c.Email, ClientID: c.ClientID, DevinfoURL: js.URL,

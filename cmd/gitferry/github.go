@@ -13,6 +13,6 @@ func (a *app) github(sshHost string) *ghapi.Server {
 	a.lists = &filelist.Lists{Store: a.store, Git: a.git, Mirror: a.mirror, Log: a.log}
 	a.webhooks = &webhook.Sender{Store: a.store, Client: a.dialer.HTTPClient, Git: a.git, Mirror: a.mirror, Lists: a.lists,
 		Shape: ghshape.Shape{Public: a.publicURL, SSHHost: sshHost}, UserAgent: "gitferry/" + version, Log: a.log}
-	return ghapi.New(ghapi.Config{Store: a.store, Mirror: a.mirror, Git: a.git, Lists: a.lists, Webhooks: a.webhooks, Pulls: a.pulls,
+	return ghapi.New(ghapi.Config{Store: a.store, Mirror: a.mirror, Git: a.git, Lists: a.lists, Webhooks: a.webhooks, Pulls: a.pulls, Issues: a.issues,
 		PublicURL: a.publicURL, SSHHost: sshHost, Version: version, TrustClearText: a.trustClearText, Log: a.log})
 }

@@ -42,29 +42,26 @@ func TestRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	subject, repos := ferry.Subject{User: bob}, make([]ferry.Repository, 1)
-	sees := func(key ferry.IssueKey, readable []ferry.Repository) [2]bool {
-		a, b := l.Sees(ctx, subject, key, readable)
-		return [2]bool{a, b}
+	subject := ferry.Subject{User: bob}
+	sees := func(key ferry.IssueKey) [2]bool {
+		a, b := l.Hides(ctx, subject, key)
+		return [2]bool{!a, !b}
 	}
 	yes, no := [2]bool{true, true}, [2]bool{}
-	if got := sees("OPS-2", repos); got != yes || asked.Load() != 0 {
-		t.Errorf("without a token, with a repository: %v, Jira was asked %d times", got, asked.Load())
-	}
-	if got := sees("DEMO-1", nil); got != no {
-		t.Errorf("without a token and a repository: %v", got)
+	if got := sees("OPS-2"); got != yes || asked.Load() != 0 {
+		t.Errorf("without a token: %v, Jira was asked %d times", got, asked.Load())
 	}
 	if err := l.Store.SetJiraToken(ctx, bob.ID, ferry.NewSecret(credentials.People["bob"].PersonalAccessToken), ""); err != nil {
 		t.Fatal(err)
 	}
-	for key, want := range map[ferry.IssueKey][2]bool{"DEMO-1": yes, "OPS-2": no, "OPS-3": {true, false}} {
-		if got := sees(key, nil); got != want {
+	for key, want := range map[ferry.IssueKey][2]bool{"DEMO-1": yes, "OPS-2": no, "OPS-3": {true, false}, "DEMO": yes, "NOPE": no} {
+		if got := sees(key); got != want {
 			t.Errorf("%s with a token: %v, want %v", key, got, want)
 		}
 	}
 	before := asked.Load()
 	away.Store(true)
-	if got := sees("OPS-2", repos); got != no || asked.Load() != before {
+	if got := sees("OPS-2"); got != no || asked.Load() != before {
 		t.Errorf("within a minute: %v, asked %d times more", got, asked.Load()-before)
 	}
 	l.mu.Lock()
@@ -73,14 +70,14 @@ func TestRights(t *testing.T) {
 		l.rights[k] = h
 	}
 	l.mu.Unlock()
-	if got := sees("OPS-2", repos); got != no || asked.Load() == before {
+	if got := sees("OPS-2"); got != no || asked.Load() == before {
 		t.Errorf("while Jira is away: %v, asked %d times more", got, asked.Load()-before)
 	}
 	if got := l.Right(ctx, bob.ID, "DEMO-7"); got != (Right{}) {
 		t.Errorf("never asked, and Jira is away: %+v", got)
 	}
 	subject.User.Admin = true
-	if got := sees("OPS-2", nil); got != yes {
+	if got := sees("OPS-2"); got != yes {
 		t.Errorf("an administrator: %v", got)
 	}
 }

@@ -96,18 +96,17 @@ func (l *Lookup) own(ctx context.Context, user ferry.UserID) (client *jira.Clien
 	return service.As(email, token), true, nil
 }
 
-// Sees reports whether a person may see an issue and its development
-// information (product-behaviour.md 22.3). Administrators see all. For others
-// Jira decides if it is known what it says; else those who may read one of the
-// repositories may.
-func (l *Lookup) Sees(ctx context.Context, subject ferry.Subject, key ferry.IssueKey, readable []ferry.Repository) (issue, dev bool) {
+// Hides reports whether Jira hides an issue from a person, or at least its
+// development information (product-behaviour.md 22.3). From administrators
+// nothing is hidden. Where it is not known what Jira says nothing is either:
+// then the repositories that a person may read decide alone. Instead of a key,
+// key may be that of a project.
+func (l *Lookup) Hides(ctx context.Context, subject ferry.Subject, key ferry.IssueKey) (issue, dev bool) {
 	if ferry.Check(subject, ferry.ActionAdmin, "", time.Now()) == nil {
-		return true, true
+		return false, false
 	}
-	if r := l.Right(ctx, subject.User.ID, key); r.Known {
-		return r.See, r.See && r.Dev
-	}
-	return len(readable) > 0, len(readable) > 0
+	r := l.Right(ctx, subject.User.ID, key)
+	return r.Known && !r.See, r.Known && !(r.See && r.Dev)
 }
 
 // A Hit is an issue that a search found.

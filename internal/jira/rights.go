@@ -20,12 +20,15 @@ const (
 )
 
 // Permissions tells which of the three permissions above the account has on
-// an issue. It fails with class NotFound if the account may not see the issue,
-// or there is none. A permission that this Jira does not list is had: without
+// an issue, or in the project that key names instead. It fails with class
+// NotFound if the account may not see it, or there is none. A permission that this Jira does not list is had: without
 // Jira Software there are no development tools to hide.
 func (c *Client) Permissions(ctx context.Context, key ferry.IssueKey) (map[string]bool, error) {
 	asked := []string{PermissionBrowse, PermissionDevTools, PermissionAdminister}
 	q := url.Values{"issueKey": {string(key)}}
+	if isProject(string(key)) {
+		q = url.Values{"projectKey": {string(key)}}
+	}
 	if c.site.Kind == Cloud { // Data Center takes no list and answers with all
 		q.Set("permissions", strings.Join(asked, ","))
 	}
