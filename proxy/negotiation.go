@@ -14,7 +14,7 @@ import (
 // Bounds of what a client says before it gets objects (security reference,
 // GIT-9).
 const (
-	maxWants        = 10_000
+	maxWants        = 100_000 // a whole clone names each tag
 	maxHaves        = 65_536
 	maxShallow      = 100_000
 	negotiationTime = 10 * time.Minute // of waiting for the client
