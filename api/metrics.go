@@ -89,6 +89,9 @@ func (b *books) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.NewInvalidMetric(b.actions, err)
 		return
 	}
+	n.Actions[store.ActionDead] += 0 // an alarm needs a number also while there are none
+	n.Entities[store.EntityDead] += 0
+	n.Jobs[store.JobFailed] += 0
 	for state, count := range n.Actions {
 		gauge(b.actions, float64(count), string(state))
 	}

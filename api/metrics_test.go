@@ -25,6 +25,7 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("metrics: %d %s", status, header.Get("Content-Type"))
 	}
 	for _, want := range []string{"gitferry_repositories 2\n", `gitferry_build_info{version="test"} 1`, "gitferry_unresolved_pushes 0\n",
+		`gitferry_actions{state="dead"} 0`,
 		`gitferry_http_request_seconds_count{method="GET",route="/api/v1/repositories/:owner/:name",status="200"} 3`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("metrics lack %q in\n%s", want, text)

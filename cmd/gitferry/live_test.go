@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +14,7 @@ import (
 
 	"gitferry/api"
 	"gitferry/internal/doctor"
+	"gitferry/internal/gittest"
 	"gitferry/internal/store"
 )
 
@@ -19,6 +22,14 @@ import (
 func startSandbox(t *testing.T, flags ...string) (dir string, ready readyFile) {
 	t.Helper()
 	dir = t.TempDir()
+	ready, stop := startSandboxIn(t, dir, flags...)
+	t.Cleanup(stop)
+	return dir, ready
+}
+
+// startSandboxIn runs a sandbox on dir until stop is called.
+func startSandboxIn(t *testing.T, dir string, flags ...string) (ready readyFile, stop func()) {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "ready.json")
 	ctx, cancel := context.WithCancel(context.Background())
 	args := []string{"sandbox", "--data", dir, "--ready-file", file}
@@ -27,34 +38,82 @@ func startSandbox(t *testing.T, flags ...string) (dir string, ready readyFile) {
 	}
 	var out, errOut bytes.Buffer
 	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, append(args, flags...), nil, &out, &errOut) }() // ends with the test
-	t.Cleanup(func() {
+	go func() { ended <- run(ctx, append(args, flags...), nil, &out, &errOut) }() // ends with ctx
+	stop = func() {
 		cancel()
-		stop := time.Now()
+		begin := time.Now()
 		code := <-ended
-		if took := time.Since(stop); took > 10*time.Second {
+		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("the sandbox took %v to end", took)
 		}
 		if code != 0 || t.Failed() {
 			t.Logf("sandbox: exit %d\n%s", code, errOut.String())
 		}
-	})
+	}
 	for range 600 {
 		if text, err := os.ReadFile(file); err == nil {
 			if err := json.Unmarshal(text, &ready); err != nil {
 				t.Fatal(err)
 			}
-			return dir, ready
+			return ready, stop
 		}
 		select {
 		case code := <-ended:
-			ended <- code
 			t.Fatalf("the sandbox ended with exit %d\n%s", code, errOut.String())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+	stop()
 	t.Fatal("the sandbox is not ready after 30 s")
-	return "", ready
+	return ready, nil
+}
+
+// What a sandbox with a data directory was told is there when it is started
+// again, at CodeCommit and at Jira, and nothing is done twice. A mirror that was
+// deleted meanwhile is copied anew.
+func TestSandboxStartsAgain(t *testing.T) {
+	dir := t.TempDir()
+	comments := func(ready readyFile) int {
+		resp, err := http.Get(ready.Jira + "/_sandbox/state?issue=DEMO-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var issue struct{ Comments []any }
+		if err := json.NewDecoder(resp.Body).Decode(&issue); err != nil {
+			t.Fatal(err)
+		}
+		return len(issue.Comments)
+	}
+	for i := 1; i <= 3; i++ {
+		ready, stop := startSandboxIn(t, dir)
+		if got := comments(ready); got != i-1 {
+			t.Errorf("run %d begins with %d comments, want %d", i, got, i-1)
+		}
+		work := gittest.New(t)
+		work.Now = time.Now() // commands of old commits are not carried out
+		url := "http://alice:" + ready.Users[0].Token + "@" + ready.HTTP + "/us-east-1/demo"
+		work.Run("fetch", "-q", url, "main")
+		work.Run("reset", "-q", "--hard", "FETCH_HEAD")
+		work.Commit(fmt.Sprintf("DEMO-1 #comment said in run %d", i), "file", fmt.Sprint(i))
+		work.Run("push", "-q", url, "HEAD:main")
+		end := time.Now().Add(30 * time.Second)
+		for comments(ready) < i && time.Now().Before(end) {
+			time.Sleep(50 * time.Millisecond)
+		}
+		stop()
+		if i == 1 {
+			mirrors, err := filepath.Glob(filepath.Join(dir, "server", "repos", "*", "*.git"))
+			if err != nil || len(mirrors) == 0 {
+				t.Fatalf("mirrors: %v, %v", mirrors, err)
+			}
+			for _, m := range mirrors {
+				if err := os.RemoveAll(m); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
 }
 
 // readyFile is what scripts read of a ready file.

@@ -20,17 +20,23 @@ import (
 	"gitferry/internal/smartcommit"
 )
 
-// fill puts repositories into the stand-in CodeCommit and returns the Jira
-// projects that a loaded history needs.
+// fill puts the repositories into the stand-in CodeCommit that it does not have
+// from an earlier run, and returns the Jira projects that a loaded history
+// needs.
 func (in *standIns) fill(ctx context.Context, o sandboxOptions) ([]jira.Project, error) {
 	if !o.empty {
 		for _, region := range []string{"us-east-1", "us-west-2"} {
+			if in.codecommit.HasRepository(region, "demo") {
+				continue
+			}
 			if _, err := in.codecommit.Load(ctx, region, "demo", bytes.NewReader(sampleHistory())); err != nil {
 				return nil, fmt.Errorf("filling %s/demo: %w", region, err)
 			}
 		}
-		if err := in.codecommit.CreateRepository(ctx, "us-east-1", "empty", "nothing here yet"); err != nil {
-			return nil, err
+		if !in.codecommit.HasRepository("us-east-1", "empty") {
+			if err := in.codecommit.CreateRepository(ctx, "us-east-1", "empty", "nothing here yet"); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if o.load == "" {
@@ -45,8 +51,10 @@ func (in *standIns) fill(ctx context.Context, o sandboxOptions) ([]jira.Project,
 	if name, err = ferry.ParseRepositoryName(name); err != nil {
 		return nil, err
 	}
-	if _, err := in.codecommit.Load(ctx, "us-east-1", name, f); err != nil {
-		return nil, fmt.Errorf("replaying %s: %w", o.load, err)
+	if !in.codecommit.HasRepository("us-east-1", name) {
+		if _, err := in.codecommit.Load(ctx, "us-east-1", name, f); err != nil {
+			return nil, fmt.Errorf("replaying %s: %w", o.load, err)
+		}
 	}
 	in.loaded = "us-east-1/" + name
 	if _, err := f.Seek(0, io.SeekStart); err != nil {

@@ -232,7 +232,7 @@ func newStandIns(ctx context.Context, o sandboxOptions, cfg *config.Config, log 
 		return nil, err
 	}
 	in.jira = jira.New(jira.Config{Log: log, BaseURL: "http://" + in.listeners[2].Addr().String(), Projects: projects, Empty: o.empty})
-	return in, nil
+	return in, in.jira.Keep(filepath.Join(in.dir, "jira.ndjson"))
 }
 
 // run serves the stand-ins in g until ctx ends.
@@ -255,6 +255,11 @@ func (in *standIns) run(ctx context.Context, g *errgroup.Group) {
 func (in *standIns) close() {
 	for _, ln := range in.listeners {
 		ln.Close()
+	}
+	if in.jira != nil {
+		if err := in.jira.Close(); err != nil {
+			in.log.Error("closing the stand-in Jira", "err", err)
+		}
 	}
 }
 

@@ -287,6 +287,7 @@ func (s *server) close() {
 			s.dialer.Close()
 		}
 		s.store.Close()
+		s.git.Close()
 	}
 	if s.lock != nil {
 		s.lock.Close()

@@ -93,6 +93,10 @@ func New(ctx context.Context, dir string) (*Runner, error) {
 
 var versionPattern = regexp.MustCompile(`^(\d+)\.(\d+)`)
 
+// Close lets go of the child lock, so that a server may start on the directory
+// once all children have ended. Nothing can be run afterwards.
+func (r *Runner) Close() error { return r.lock.Close() }
+
 // Version returns git's version, for example "2.39.5".
 func (r *Runner) Version() string { return r.version }
 
