@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gitferry/internal/ferry"
+	"gitferry/internal/git"
 )
 
 // copyCall is a first copy in progress, shared by all who wait for it.
@@ -95,7 +96,7 @@ func (d *Dir) copy(ctx context.Context, repo ferry.Repository, s *state, call *c
 
 func (d *Dir) firstCopy(ctx context.Context, repo ferry.Repository, s *state, call *copyCall) error {
 	start := d.now()
-	if err := d.Git.Init(ctx, s.path); err != nil {
+	if err := git.Init(s.path); err != nil {
 		return err
 	}
 	if err := writeConfig(s.path); err != nil {

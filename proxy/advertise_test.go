@@ -68,7 +68,7 @@ func TestAdvertisementsAreGits(t *testing.T) {
 			root := t.TempDir()
 			d := &mirror.Dir{Root: root, Git: g}
 			dir := d.Path(1)
-			if err := g.Init(t.Context(), dir); err != nil {
+			if err := git.Init(dir); err != nil {
 				t.Fatal(err)
 			}
 			fill(gittest.At(t, dir))

@@ -107,7 +107,7 @@ func (s *Server) learnCapabilities(ctx context.Context) (*capabilities, error) {
 		return s.caps, nil
 	}
 	dir := s.Scratch + "/capabilities.git"
-	if err := s.Git.Init(ctx, dir); err != nil {
+	if err := git.Init(dir); err != nil {
 		return nil, err
 	}
 	one := "commit refs/heads/main\ncommitter x <x@localhost> 0 +0000\ndata 0\n\n"

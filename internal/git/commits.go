@@ -279,6 +279,9 @@ func (r *Runner) IsAncestor(ctx context.Context, dir, objects string, a, b ferry
 
 // CountCommits counts the commits that the branches of a repository reach.
 func (r *Runner) CountCommits(ctx context.Context, dir string) (int, error) {
+	if hasNoRefs(dir) {
+		return 0, nil
+	}
 	out, err := r.Output(ctx, Command{Dir: dir, Args: []string{"rev-list", "--count", "--branches"}})
 	if err != nil {
 		return 0, fmt.Errorf("counting commits: %w", err)

@@ -17,6 +17,54 @@ import (
 // gitDir is where a work tree keeps its repository.
 func gitDir(r *gittest.Repo) string { return filepath.Join(r.Dir, ".git") }
 
+// What Init makes is a repository to git, also where an earlier try was cut
+// short, and an older one keeps what it has. Refs are found wherever git puts
+// them.
+func TestInit(t *testing.T) {
+	r := newRunner(t)
+	dir := filepath.Join(t.TempDir(), "made", "mirror.git")
+	for _, before := range []string{"", "config", "HEAD"} {
+		if before != "" {
+			if err := os.Remove(filepath.Join(dir, before)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := Init(dir); err != nil {
+			t.Fatal(err)
+		}
+		out, err := r.Output(t.Context(), Command{Dir: dir, Args: []string{"rev-parse", "--is-bare-repository"}})
+		if err != nil || string(out) != "true\n" {
+			t.Fatalf("without %q: %s, %v", before, out, err)
+		}
+	}
+	if refs, err := r.Refs(t.Context(), dir); err != nil || refs != nil {
+		t.Errorf("refs of an empty repository: %v, %v", refs, err)
+	}
+	work := gittest.New(t)
+	id := work.Commit("base", "a", "b")
+	work.Run("push", "-q", dir, "HEAD:refs/heads/deep/er", "HEAD:refs/heads/main")
+	for _, pack := range []bool{false, true} {
+		if pack {
+			if err := r.Run(t.Context(), Command{Dir: dir, Args: []string{"pack-refs", "--all"}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := Init(dir); err != nil {
+			t.Fatal(err)
+		}
+		refs, err := r.Refs(t.Context(), dir)
+		if err != nil || len(refs) != 2 || refs[0].Name != "refs/heads/deep/er" || refs[0].OID != id {
+			t.Errorf("packed %t: %v, %v", pack, refs, err)
+		}
+		if n, err := r.CountCommits(t.Context(), dir); err != nil || n != 1 {
+			t.Errorf("packed %t: %d commits, %v", pack, n, err)
+		}
+	}
+	if _, err := r.Refs(t.Context(), filepath.Join(dir, "nothing")); err == nil {
+		t.Error("refs of no repository were listed")
+	}
+}
+
 // A pack waits in quarantine: readable there, not in the repository, until it
 // is moved; a thin one is completed.
 func TestQuarantine(t *testing.T) {
@@ -24,7 +72,7 @@ func TestQuarantine(t *testing.T) {
 	work := gittest.New(t)
 	base := work.Commit("base", "a", strings.Repeat("line\n", 200))
 	dir := filepath.Join(t.TempDir(), "mirror.git")
-	if err := r.Init(t.Context(), dir); err != nil {
+	if err := Init(dir); err != nil {
 		t.Fatal(err)
 	}
 	index := func(name string, revisions ...string) (objects, pack string) {
@@ -92,7 +140,7 @@ func TestIndexPackRefuses(t *testing.T) {
 	work := gittest.New(t)
 	one := work.Commit("one", "a", "1")
 	dir := filepath.Join(t.TempDir(), "mirror.git")
-	if err := r.Init(t.Context(), dir); err != nil {
+	if err := Init(dir); err != nil {
 		t.Fatal(err)
 	}
 	whole := work.Input(one.String()+"\n", "pack-objects", "--revs", "--stdout", "-q")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,12 +16,48 @@ import (
 )
 
 // Init makes an empty bare repository at dir, with HEAD at refs/heads/main.
-// A repository that is there already is left as it is.
-func (r *Runner) Init(ctx context.Context, dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("making %s: %w", filepath.Base(dir), err)
+// A repository that is there already is left as it is, and one that was made
+// by half is completed. The layout is gitrepository-layout(5)'s; an account may
+// bring a thousand repositories at once, and git would be started for each.
+func Init(dir string) error {
+	for _, d := range []string{"objects/info", "objects/pack", "refs/heads", "refs/tags"} {
+		if err := os.MkdirAll(filepath.Join(dir, filepath.FromSlash(d)), 0o700); err != nil {
+			return fmt.Errorf("making %s: %w", filepath.Base(dir), err)
+		}
 	}
-	return r.Run(ctx, Command{Args: []string{"init", "--quiet", "--bare", "--template=", "--initial-branch=main", "--end-of-options", dir}})
+	// HEAD comes last: with it the directory is a repository.
+	for _, f := range []struct{ name, text string }{
+		{"config", "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"}, {"HEAD", "ref: refs/heads/main\n"},
+	} {
+		path := filepath.Join(dir, f.name)
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+			if err != nil {
+				return fmt.Errorf("making %s: %w", filepath.Base(dir), err)
+			}
+			continue
+		}
+		if err := os.WriteFile(path+".part", []byte(f.text), 0o600); err != nil {
+			return fmt.Errorf("making %s: %w", filepath.Base(dir), err)
+		}
+		if err := os.Rename(path+".part", path); err != nil {
+			return fmt.Errorf("making %s: %w", filepath.Base(dir), err)
+		}
+	}
+	return nil
+}
+
+// hasNoRefs reports whether the repository at dir surely has none: git keeps
+// them as files below refs and in packed-refs. Not knowing is false.
+func hasNoRefs(dir string) bool {
+	if _, err := os.Lstat(filepath.Join(dir, "packed-refs")); !errors.Is(err, os.ErrNotExist) {
+		return false
+	}
+	return filepath.WalkDir(filepath.Join(dir, "refs"), func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			err = fs.ErrExist
+		}
+		return err
+	}) == nil
 }
 
 // A Ref is a ref with the object it points at and, for an annotated tag, the
@@ -38,6 +75,9 @@ const maxRefList = 512 << 20 // bytes
 // show-ref, which follows tags of tags to their end; for-each-ref of git 2.39
 // follows one step only.
 func (r *Runner) Refs(ctx context.Context, dir string) ([]Ref, error) {
+	if hasNoRefs(dir) {
+		return nil, nil
+	}
 	var out bytes.Buffer
 	err := r.Run(ctx, Command{Dir: dir, Args: []string{"show-ref", "--dereference"}, Stdout: &limitedWriter{w: &out, left: maxRefList}})
 	var exit *ExitError

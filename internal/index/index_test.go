@@ -57,7 +57,7 @@ func newWorld(t *testing.T) *world {
 		Now: func() time.Time { return w.work.Now }}
 	w.work = gittest.New(t)
 	dir := (&mirror.Dir{Root: root}).Path(w.repo.ID)
-	w.must(g.Init(t.Context(), dir))
+	w.must(git.Init(dir))
 	w.must(os.WriteFile(filepath.Join(dir, "gitferry-copied"), nil, 0o600))
 	w.work.Run("remote", "add", "origin", dir)
 	w.reload()

@@ -96,7 +96,7 @@ func getRepository(c *call) (any, error) {
 }
 
 func createRepository(c *call) (any, error) {
-	r, err := c.s.createRepository(c, c.region, c.str("repositoryName"), c.str("repositoryDescription"))
+	r, err := c.s.createRepository(c.region, c.str("repositoryName"), c.str("repositoryDescription"))
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func (s *Server) Load(ctx context.Context, region, name string, history io.Reade
 	r := s.repository(region, name)
 	if r == nil {
 		var err error
-		if r, err = s.createRepository(ctx, region, name, ""); err != nil {
+		if r, err = s.createRepository(region, name, ""); err != nil {
 			return 0, err
 		}
 	}

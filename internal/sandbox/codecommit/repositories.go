@@ -83,12 +83,32 @@ func (s *Server) inRegion(name string) *region {
 
 // CreateRepository makes an empty repository. It fails if the region has one
 // of that name or the name is not allowed.
-func (s *Server) CreateRepository(ctx context.Context, region, name, description string) error {
-	_, err := s.createRepository(ctx, region, name, description)
+func (s *Server) CreateRepository(_ context.Context, region, name, description string) error {
+	_, err := s.createRepository(region, name, description)
 	return err
 }
 
-func (s *Server) createRepository(ctx context.Context, region, name, description string) (*repository, error) {
+// CreateRepositories makes empty repositories of all names, and writes the
+// state down once. It stops at the first that cannot be made.
+func (s *Server) CreateRepositories(region string, names []string) error {
+	defer s.save()
+	for _, name := range names {
+		if _, err := s.makeRepository(region, name, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) createRepository(region, name, description string) (*repository, error) {
+	r, err := s.makeRepository(region, name, description)
+	if err == nil {
+		s.save()
+	}
+	return r, err
+}
+
+func (s *Server) makeRepository(region, name, description string) (*repository, error) {
 	if !repositoryName.MatchString(name) || strings.HasSuffix(name, ".git") {
 		return nil, fail("InvalidRepositoryNameException", "The repository name %q is not valid. Repository names can be any valid combination of letters, numbers, periods, underscores, and dashes between 1 and 100 characters in length. Repository names cannot end in .git", name)
 	}
@@ -96,7 +116,7 @@ func (s *Server) createRepository(ctx context.Context, region, name, description
 	dir := s.repositoryDir(id)
 	now := s.cfg.Now()
 	r := &repository{id: id, dir: dir, name: name, description: description, created: now, modified: now, triggersID: newUUID()}
-	if err := s.run(ctx, git.Command{Args: []string{"init", "--quiet", "--bare", "--initial-branch=main", "--template=", dir}}); err != nil {
+	if err := git.Init(dir); err != nil {
 		return nil, fmt.Errorf("making repository %s: %w", name, err)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "config"), os.O_APPEND|os.O_WRONLY, 0o600)
@@ -114,7 +134,6 @@ func (s *Server) createRepository(ctx context.Context, region, name, description
 		os.RemoveAll(dir)
 		return nil, fail("RepositoryNameExistsException", "Repository named %s already exists", name)
 	}
-	s.save()
 	return r, nil
 }
 
