@@ -218,7 +218,7 @@ func (w *world) sync() {
 		if !ok {
 			return
 		}
-		w.must(w.store.FinishJob(w.t.Context(), j.ID, ""))
+		w.must(w.store.FinishJob(w.t.Context(), j.ID, store.JobEnd{}))
 	}
 }
 

@@ -34,22 +34,33 @@ func (x *Index) work(ctx context.Context, job store.Job) {
 		return
 	}
 	if canceled {
-		x.note(ctx, job, "warning", "canceled")
-		return
+		p.note("warning", "canceled")
 	}
-	problem := ""
-	if err != nil {
-		problem = err.Error()
+	if err != nil && !canceled {
+		p.end.Problem = err.Error()
 		x.Log.Warn("job failed", "op", job.Op, "repo_id", job.Repository, "integration_id", job.Integration, "err", err)
-		x.note(ctx, job, "error", problem)
+		p.note("error", p.end.Problem)
 	}
-	if err := x.Store.FinishJob(ctx, job.ID, problem); err != nil {
+	for i := range p.end.Lines {
+		l := &p.end.Lines[i]
+		l.Repository, l.Integration, l.Text = job.Repository, job.Integration, string(job.Op)+": "+l.Text
+	}
+	if err := x.Store.FinishJob(ctx, job.ID, p.end); err != nil {
 		x.Log.Error("finishing a job", "op", job.Op, "err", err)
 	}
 }
 
-// progress is how far a job is.
-type progress struct{ done, total atomic.Int64 }
+// progress is how far a job is, and what is to be written at its end.
+type progress struct {
+	done, total atomic.Int64
+	end         store.JobEnd
+}
+
+// note adds a line to the log that people read; it is written with the end of
+// the job.
+func (p *progress) note(level, text string) {
+	p.end.Lines = append(p.end.Lines, store.LogLine{Level: level, Text: text})
+}
 
 // beat writes progress until ctx ends, and cancels a job that was canceled.
 func (x *Index) beat(ctx context.Context, cancel context.CancelFunc, id int64, p *progress) {
@@ -65,14 +76,6 @@ func (x *Index) beat(ctx context.Context, cancel context.CancelFunc, id int64, p
 			cancel()
 			return
 		}
-	}
-}
-
-// note adds a line to the log that people read.
-func (x *Index) note(ctx context.Context, job store.Job, level, text string) {
-	err := x.Store.AddLog(ctx, store.LogLine{Repository: job.Repository, Integration: job.Integration, Level: level, Text: string(job.Op) + ": " + text})
-	if err != nil && ctx.Err() == nil && !errors.Is(err, ferry.ErrConflict) {
-		x.Log.Error("adding to a log", "err", err)
 	}
 }
 
@@ -96,7 +99,7 @@ func (x *Index) do(ctx context.Context, job store.Job, p *progress) error {
 	switch job.Op {
 	case store.OpCopy, store.OpSync, store.OpReindex:
 		moved, err := x.sync(ctx, repo, job, p)
-		return errors.Join(err, x.plan(ctx, repo, job, moved, err))
+		return errors.Join(err, x.plan(ctx, repo, job, p, moved, err))
 	case store.OpPurge:
 		return x.Mirror.Purge(ctx, repo)
 	case store.OpUpkeep:
@@ -122,10 +125,12 @@ func (x *Index) sync(ctx context.Context, repo ferry.Repository, job store.Job, 
 			return 0, err
 		}
 	}
+	began := time.Now()
 	err = x.Mirror.Copy(ctx, repo, nil)
 	if err == nil {
 		var updates []ferry.RefUpdate
-		updates, err = x.Mirror.Refresh(ctx, repo, maxAge)
+		// A first copy has looked by itself.
+		updates, err = x.Mirror.Refresh(ctx, repo, max(maxAge, time.Since(began)))
 		moved = len(updates)
 	}
 	if x.Looked != nil {
@@ -145,11 +150,11 @@ func (x *Index) sync(ctx context.Context, repo ferry.Repository, job store.Job, 
 	}
 	switch {
 	case first:
-		x.note(ctx, job, "info", fmt.Sprintf("the first index is complete: %d commits", p.done.Load()))
+		p.note("info", fmt.Sprintf("the first index is complete: %d commits", p.done.Load()))
 	case moved > 0:
-		x.note(ctx, job, "info", fmt.Sprintf("%d refs moved", moved))
+		p.note("info", fmt.Sprintf("%d refs moved", moved))
 	case job.Source == "manual":
-		x.note(ctx, job, "info", "nothing moved")
+		p.note("info", "nothing moved")
 	}
 	if err := x.nameDefault(ctx, repo); err != nil {
 		return moved, err
@@ -229,10 +234,10 @@ func (x *Index) branchesAnew(ctx context.Context, repo ferry.Repository) error {
 	return nil
 }
 
-// plan writes when a repository is looked at next: a quarter of the time since
+// plan says when a repository is looked at next: a quarter of the time since
 // its last change, within bounds that are wider once triggers tell of changes
 // (product-behaviour.md 8.2).
-func (x *Index) plan(ctx context.Context, repo ferry.Repository, job store.Job, moved int, failure error) error {
+func (x *Index) plan(ctx context.Context, repo ferry.Repository, job store.Job, p *progress, moved int, failure error) error {
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -249,7 +254,8 @@ func (x *Index) plan(ctx context.Context, repo ferry.Repository, job store.Job, 
 		problem = failure.Error()
 	}
 	changed := moved > 0 || job.Op == store.OpCopy && failure == nil
-	return x.Store.Looked(ctx, repo.ID, now.Add(x.wait(now, t, changed, failure != nil)), changed, problem)
+	p.end.Look = &store.Look{Repository: repo.ID, Next: now.Add(x.wait(now, t, changed, failure != nil)), Changed: changed, Problem: problem}
+	return nil
 }
 
 const (

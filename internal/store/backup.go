@@ -35,7 +35,7 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 	f.Close()
 	// A connection of its own: readers may not run VACUUM, and the writer
 	// need not wait for what only reads.
-	db := sql.OpenDB(connector{s.path, commonParams})
+	db := sql.OpenDB(connector{s.path, commonParams + "&_busy_timeout=60000"})
 	defer db.Close()
 	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", part); err != nil {
 		return fmt.Errorf("backing up: %w", kind(err))

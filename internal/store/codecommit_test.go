@@ -135,7 +135,11 @@ func TestTimetable(t *testing.T) {
 	if len(jobs) != 1 || jobs[0].Op != OpCopy || jobs[0].Source != "initial" {
 		t.Errorf("jobs: %+v", jobs)
 	}
-	check(t, s.Looked(t.Context(), r.ID, s.now().Add(24*time.Hour), true, ""))
+	job, ok, err := s.ClaimJob(t.Context(), "b")
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	check(t, s.FinishJob(t.Context(), job.ID, JobEnd{Look: &Look{Repository: r.ID, Next: s.now().Add(24 * time.Hour), Changed: true}}))
 	if n, err := s.QueueDue(t.Context(), 10); err != nil || n != 0 {
 		t.Errorf("after a look: QueueDue = %d, %v", n, err)
 	}

@@ -117,6 +117,14 @@ const jobReady = `
 		SELECT 1 FROM job b
 		WHERE b.state = 'running' AND b.repository_id IS q.repository_id AND b.integration_id IS q.integration_id)`
 
+// queryNextJob finds the job to start. A job that waits for its time, or for
+// another of its repository, is passed over.
+const queryNextJob = `
+	SELECT q.id FROM job q
+	WHERE ` + jobReady + `
+	ORDER BY q.priority DESC, q.not_before_at, q.id
+	LIMIT 1`
+
 // ClaimJob starts the due job of the highest priority and returns it; ok is
 // false if there is none. Of one repository or integration only one job runs
 // at a time. boot names this process, for RequeueRunning.
@@ -125,11 +133,7 @@ func (s *Store) ClaimJob(ctx context.Context, boot string) (j Job, ok bool, err 
 		now := s.now()
 		j, err = scanJob(tx.QueryRowContext(ctx, `
 			UPDATE job SET state = 'running', started_at = ?1, boot = ?3
-			WHERE id = (
-				SELECT q.id FROM job q
-				WHERE `+jobReady+`
-				ORDER BY q.priority DESC, q.not_before_at, q.id
-				LIMIT 1)
+			WHERE id = (`+queryNextJob+`)
 			RETURNING `+jobColumns, ms(now), ms(now.Add(maxWait)), boot))
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
@@ -155,18 +159,49 @@ func (s *Store) ProgressJob(ctx context.Context, id, done, total int64) error {
 	})
 }
 
+// A JobEnd is what becomes of a job.
+type JobEnd struct {
+	Problem string    // empty: the job is done
+	Look    *Look     // nil: the job looked at no repository
+	Lines   []LogLine // for people to read
+}
+
 // FinishJob ends a running job: done, or with a problem failed. A job that
-// was canceled meanwhile stays canceled.
-func (s *Store) FinishJob(ctx context.Context, id int64, problem string) error {
+// was canceled meanwhile stays canceled. All that the end brings is written in
+// one transaction; what concerns a repository or integration that is gone by
+// now goes with it.
+func (s *Store) FinishJob(ctx context.Context, id int64, end JobEnd) error {
 	state := JobDone
-	if problem != "" {
+	if end.Problem != "" {
 		state = JobFailed
 	}
 	return s.write(ctx, fmt.Sprintf("finishing job %d", id), func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `
-			UPDATE job SET state = ?, problem = ?, finished_at = ?, boot = ''
-			WHERE id = ? AND state = 'running'`, state, problem, ms(s.now()), id)
-		return err
+		var there bool
+		err := tx.QueryRowContext(ctx, `
+			UPDATE job SET
+				state = CASE state WHEN 'running' THEN ?1 ELSE state END,
+				problem = CASE state WHEN 'running' THEN ?2 ELSE problem END,
+				finished_at = CASE state WHEN 'running' THEN ?3 ELSE finished_at END,
+				boot = ''
+			WHERE id = ?4
+			RETURNING TRUE`, state, end.Problem, ms(s.now()), id).Scan(&there)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil // removed with what it worked on
+		}
+		if err != nil {
+			return err
+		}
+		if end.Look != nil {
+			if err := looked(ctx, tx, *end.Look, s.now()); err != nil {
+				return err
+			}
+		}
+		for _, l := range end.Lines {
+			if err := addLog(ctx, tx, l, s.now()); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

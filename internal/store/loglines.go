@@ -25,24 +25,26 @@ const keepLines = 500
 
 // AddLog adds a line, unless it says again what the latest one says.
 func (s *Store) AddLog(ctx context.Context, l LogLine) error {
+	return s.write(ctx, "adding to a log", func(tx *sql.Tx) error { return addLog(ctx, tx, l, s.now()) })
+}
+
+func addLog(ctx context.Context, tx *sql.Tx, l LogLine, now time.Time) error {
 	l.Text = l.Text[:min(len(l.Text), maxDetail)]
-	return s.write(ctx, "adding to a log", func(tx *sql.Tx) error {
-		where, id := l.where()
-		var last string
-		err := tx.QueryRowContext(ctx, `SELECT text FROM log_line WHERE `+where+` ORDER BY id DESC LIMIT 1`, id).Scan(&last)
-		if err == nil && last == l.Text {
-			return nil
-		}
-		if _, err := tx.ExecContext(ctx, `
-			INSERT INTO log_line (repository_id, integration_id, at, level, text) VALUES (?, ?, ?, ?, ?)`,
-			orNull(l.Repository), orNull(l.Integration), ms(s.now()), l.Level, l.Text); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `
-			DELETE FROM log_line WHERE `+where+` AND id <= (
-				SELECT id FROM log_line WHERE `+where+` ORDER BY id DESC LIMIT 1 OFFSET `+fmt.Sprint(keepLines)+`)`, id, id)
+	where, id := l.where()
+	var last string
+	err := tx.QueryRowContext(ctx, `SELECT text FROM log_line WHERE `+where+` ORDER BY id DESC LIMIT 1`, id).Scan(&last)
+	if err == nil && last == l.Text {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, `
+		INSERT INTO log_line (repository_id, integration_id, at, level, text) VALUES (?, ?, ?, ?, ?)`,
+		orNull(l.Repository), orNull(l.Integration), ms(now), l.Level, l.Text); err != nil {
 		return err
-	})
+	}
+	_, err = tx.ExecContext(ctx, `
+		DELETE FROM log_line WHERE `+where+` AND id <= (
+			SELECT id FROM log_line WHERE `+where+` ORDER BY id DESC LIMIT 1 OFFSET `+fmt.Sprint(keepLines)+`)`, id, id)
+	return err
 }
 
 func (l LogLine) where() (string, int64) {

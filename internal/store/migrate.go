@@ -57,7 +57,8 @@ func (s *Store) migrate(ctx context.Context) error {
 // process may migrate at the same time; whoever gets the lock second finds
 // the work done.
 func (s *Store) migrateTo(ctx context.Context, list []migration) error {
-	version, err := schemaVersion(ctx, s.w)
+	var version int
+	err := patiently(ctx, func() (err error) { version, err = schemaVersion(ctx, s.w); return err })
 	if err != nil {
 		return err
 	}

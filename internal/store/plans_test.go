@@ -46,6 +46,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		"of an issue, state":   {entitiesOfKey, entitiesOfKeyArgs, false},
 		"pull requests":        {pulls, pullArgs, false},
 		"stalest pull":         {queryStalestPull, []any{1}, true},
+		"next job":             {queryNextJob, []any{1, 2}, true},
 		"counts":               {queryCounts, []any{1, 2}, false},
 	}
 	for i, text := range nextDueQueries {

@@ -18,9 +18,17 @@ import (
 // defaults are synchronous=NORMAL, which may lose the last commits at a power
 // loss, and foreign keys off.
 const (
-	commonParams = "?_journal_mode=WAL&_synchronous=FULL&_foreign_keys=1&_busy_timeout=60000&_secure_delete=1"
-	writerParams = commonParams + "&_txlock=immediate"
-	readerParams = commonParams + "&_query_only=1"
+	commonParams = "?_journal_mode=WAL&_synchronous=FULL&_foreign_keys=1&_secure_delete=1"
+	writerParams = commonParams + "&_txlock=immediate&_busy_timeout=0" // see begin
+	readerParams = commonParams + "&_query_only=1&_busy_timeout=60000"
+)
+
+// Waiting for the write lock while another process has it. SQLite's own wait
+// looks every 100 ms and would hardly ever meet the moment that a busy
+// process leaves free (see turns).
+const (
+	lockPoll = time.Millisecond
+	lockWait = time.Minute
 )
 
 const (
@@ -75,7 +83,7 @@ func (s *Store) write(ctx context.Context, what string, f func(tx *sql.Tx) error
 		return fmt.Errorf("%s: %w", what, kind(err))
 	}
 	defer s.turns.leave()
-	tx, err := s.w.BeginTx(ctx, nil)
+	tx, err := s.begin(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, kind(err))
 	}
@@ -93,6 +101,29 @@ func (s *Store) write(ctx context.Context, what string, f func(tx *sql.Tx) error
 		return fmt.Errorf("%s: %w", what, kind(err))
 	}
 	return nil
+}
+
+// begin begins a transaction with the write lock.
+func (s *Store) begin(ctx context.Context) (tx *sql.Tx, err error) {
+	err = patiently(ctx, func() error { tx, err = s.w.BeginTx(ctx, nil); return err })
+	return tx, err
+}
+
+// patiently does what another process may keep from being done by its lock,
+// waiting for it up to lockWait.
+func patiently(ctx context.Context, do func() error) error {
+	for deadline := time.Now().Add(lockWait); ; {
+		err := do()
+		var e sqlite3.Error
+		if !errors.As(err, &e) || e.Code != sqlite3.ErrBusy || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lockPoll):
+		}
+	}
 }
 
 // renewAfter drops the writer's connection after an input or output error:

@@ -33,6 +33,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"gitferry/internal/ferry"
 )
 
 // Options are the settings of a store.
@@ -110,7 +112,10 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err := s.Check(ctx); err != nil {
 		return err
 	}
-	return s.write(ctx, "reading the instance", func(tx *sql.Tx) error {
+	if err := s.recognize(ctx, s.r); !errors.Is(err, ferry.ErrNotFound) {
+		return err // a command beside a busy server need not wait to read
+	}
+	return s.write(ctx, "naming the instance", func(tx *sql.Tx) error {
 		id := make([]byte, 16)
 		rand.Read(id) // never fails (crypto/rand)
 		if _, err := tx.ExecContext(ctx, `
@@ -118,13 +123,22 @@ func (s *Store) prepare(ctx context.Context) error {
 			ON CONFLICT DO NOTHING`, id); err != nil {
 			return err
 		}
-		if err := tx.QueryRowContext(ctx,
-			`SELECT value FROM meta WHERE name = 'instance'`).Scan(&id); err != nil {
+		if err := s.vault.leaveProof(ctx, tx); err != nil {
 			return err
 		}
-		s.instance = hex.EncodeToString(id)
-		return s.vault.prove(ctx, tx)
+		return s.recognize(ctx, tx)
 	})
+}
+
+// recognize reads the instance's id and proves the key. It fails with
+// ferry.ErrNotFound if the file is new.
+func (s *Store) recognize(ctx context.Context, q querier) error {
+	var id []byte
+	if err := q.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'instance'`).Scan(&id); err != nil {
+		return kind(err)
+	}
+	s.instance = hex.EncodeToString(id)
+	return kind(s.vault.prove(ctx, q))
 }
 
 // Close writes the log back into the file and closes it. Calls that are under

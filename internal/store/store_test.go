@@ -108,7 +108,7 @@ func TestConnectionSettings(t *testing.T) {
 		{"cell_size_check", 1, 1},
 		{"mmap_size", 0, 0},
 		{"journal_size_limit", 67108864, 67108864},
-		{"busy_timeout", 60000, 60000},
+		{"busy_timeout", 0, 60000},
 		{"query_only", 0, 1},
 	} {
 		var w, r int

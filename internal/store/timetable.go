@@ -98,19 +98,23 @@ func (s *Store) QueueDue(ctx context.Context, limit int) (int, error) {
 	})
 }
 
-// Looked records the end of a look: when the next one is due, whether it
-// found something, and its problem.
-func (s *Store) Looked(ctx context.Context, id ferry.RepositoryID, next time.Time, changed bool, problem string) error {
-	return s.write(ctx, fmt.Sprintf("recording a look at repository %d", id), func(tx *sql.Tx) error {
-		now := ms(s.now())
-		_, err := tx.ExecContext(ctx, `
-			UPDATE timetable SET
-				next_at = ?1, problem = ?2,
-				looked_at = CASE WHEN ?2 = '' THEN ?3 ELSE looked_at END,
-				changed_at = CASE WHEN ?4 OR changed_at = 0 THEN ?3 ELSE changed_at END
-			WHERE repository_id = ?5`, ms(next), problem, now, changed, id)
-		return err
-	})
+// A Look is the end of a look at a repository.
+type Look struct {
+	Repository ferry.RepositoryID
+	Next       time.Time // when the next one is due
+	Changed    bool      // something was found
+	Problem    string    // empty: it worked
+}
+
+// looked records the end of a look.
+func looked(ctx context.Context, tx *sql.Tx, l Look, now time.Time) error {
+	_, err := tx.ExecContext(ctx, `
+		UPDATE timetable SET
+			next_at = ?1, problem = ?2,
+			looked_at = CASE WHEN ?2 = '' THEN ?3 ELSE looked_at END,
+			changed_at = CASE WHEN ?4 OR changed_at = 0 THEN ?3 ELSE changed_at END
+		WHERE repository_id = ?5`, ms(l.Next), l.Problem, ms(now), l.Changed, l.Repository)
+	return err
 }
 
 // SpreadLooks makes every repository due within the time given, at the start

@@ -7,7 +7,7 @@ import (
 )
 
 // Another process, such as the command line beside the server, waits for the
-// write lock by looking at it up to every 100 ms. While this process writes
+// write lock by looking at it every millisecond. While this process writes
 // without a pause the lock is free for an instant only, and the other would
 // hardly ever find it so. So after a stretch of work the lock is left alone for
 // a moment.

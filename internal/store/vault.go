@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
-	"errors"
 	"fmt"
 
 	"gitferry/internal/ferry"
@@ -82,17 +81,19 @@ func (v *vault) open(table string, row int64, column string, sealed []byte) (fer
 
 const probeText = "gitferry"
 
+// leaveProof leaves in a new file what prove looks for.
+func (v *vault) leaveProof(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO meta (name, value) VALUES ('probe', ?)
+		ON CONFLICT DO NOTHING`, v.seal("meta", 0, "probe", ferry.NewSecret(probeText)))
+	return err
+}
+
 // prove checks that this vault is the one that sealed the secrets in the
-// file; in a new file it leaves the proof for the next time.
-func (v *vault) prove(ctx context.Context, tx *sql.Tx) error {
+// file. It fails with sql.ErrNoRows if the file is new.
+func (v *vault) prove(ctx context.Context, q querier) error {
 	var sealed []byte
-	err := tx.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'probe'`).Scan(&sealed)
-	if errors.Is(err, sql.ErrNoRows) {
-		_, err = tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('probe', ?)`,
-			v.seal("meta", 0, "probe", ferry.NewSecret(probeText)))
-		return err
-	}
-	if err != nil {
+	if err := q.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'probe'`).Scan(&sealed); err != nil {
 		return err
 	}
 	if plain, err := v.open("meta", 0, "probe", sealed); err != nil || plain.Reveal() != probeText {

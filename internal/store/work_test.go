@@ -46,14 +46,14 @@ func TestJobs(t *testing.T) {
 		t.Error("a job was not queued behind the running one")
 	}
 	check(t, s.ProgressJob(ctx, id, 5, 10))
-	check(t, s.FinishJob(ctx, id, "upstream away"))
+	check(t, s.FinishJob(ctx, id, JobEnd{Problem: "upstream away"}))
 	got := must(s.Jobs(ctx, JobFilter{Repository: r.ID, State: JobFailed}))(t)
 	if len(got) != 1 || got[0].Done != 5 || got[0].Total != 10 || got[0].Problem != "upstream away" || !got[0].FinishedAt.Equal(c.t) {
 		t.Errorf("failed: %+v", got)
 	}
 	check(t, s.CancelJob(ctx, ids[2]))
 	wantErr(t, "progress of a canceled job", s.ProgressJob(ctx, ids[2], 1, 1), ferry.ErrConflict)
-	check(t, s.FinishJob(ctx, ids[2], ""))
+	check(t, s.FinishJob(ctx, ids[2], JobEnd{}))
 	if got := must(s.Jobs(ctx, JobFilter{State: JobCanceled}))(t); len(got) != 1 {
 		t.Errorf("canceled: %+v", got)
 	}
@@ -163,7 +163,7 @@ func TestCounts(t *testing.T) {
 	check(t, s.SaveEntities(ctx, []EntityResult{{ID: e.ID, Version: e.Version, State: EntityDone}}))
 	j, _, err := s.ClaimJob(ctx, "boot")
 	check(t, err)
-	check(t, s.FinishJob(ctx, j.ID, ""))
+	check(t, s.FinishJob(ctx, j.ID, JobEnd{}))
 	want = oldest
 	want.OldestEntity, want.OldestJob = time.Time{}, time.Time{}
 	want.Actions = map[ActionState]int{ActionPending: 1, ActionRetry: 1, ActionLeased: 1}
