@@ -129,6 +129,10 @@ func (d *Discovery) compare(ctx context.Context, i ferry.Integration, listed []c
 	if err != nil {
 		return err
 	}
+	tables, err := d.Store.Timetables(ctx)
+	if err != nil {
+		return err
+	}
 	byHost := make(map[string]ferry.Repository, len(known))
 	for _, r := range known {
 		byHost[r.HostID] = r
@@ -145,7 +149,7 @@ func (d *Discovery) compare(ctx context.Context, i ferry.Integration, listed []c
 		case !ok:
 			f.Unconnected = append(f.Unconnected, l.Name)
 		default:
-			followed, err := d.follow(ctx, i, r, l)
+			followed, err := d.follow(ctx, i, r, l, tables[r.ID].Misses)
 			if err != nil {
 				return err
 			}
@@ -202,12 +206,8 @@ func (d *Discovery) fresh(ctx context.Context, i ferry.Integration, l codecommit
 // follow takes over what changed of a known repository but its name, which
 // it returns with the repository. A default branch that moved leads to a
 // reindex, for what is merged is counted against it.
-func (d *Discovery) follow(ctx context.Context, i ferry.Integration, r ferry.Repository, l codecommit.Repository) (ferry.Repository, error) {
-	t, err := d.Store.Timetable(ctx, r.ID)
-	if err != nil {
-		return r, err
-	}
-	if r.State == ferry.RepositoryMissing || t.Misses > 0 {
+func (d *Discovery) follow(ctx context.Context, i ferry.Integration, r ferry.Repository, l codecommit.Repository, misses int) (_ ferry.Repository, err error) {
+	if r.State == ferry.RepositoryMissing || misses > 0 {
 		if err := d.Store.FoundAgain(ctx, r.ID); err != nil {
 			return r, err
 		}
@@ -223,13 +223,10 @@ func (d *Discovery) follow(ctx context.Context, i ferry.Integration, r ferry.Rep
 		d.logIntegration(ctx, i.ID, "warning", "%s keeps its name here: %s", r.Path(), text(err))
 		return r, nil
 	}
-	name := r.Name
+	name, address := r.Name, r.CloneURL
 	r.Name, r.CloneURL = l.Name, cloneURL(i, l.Name)
-	if name != l.Name {
+	if name != l.Name || address == r.CloneURL {
 		return r, nil
-	}
-	if now, err := d.Store.Repository(ctx, r.ID); err != nil || now.CloneURL == r.CloneURL {
-		return r, err
 	}
 	return r, d.Store.UpdateRepository(ctx, r) // the end point moved
 }
