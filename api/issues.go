@@ -95,7 +95,7 @@ func (s *Server) getIssue(c *call) (issue, error) {
 		return out, &ferry.Message{Kind: ferry.ErrNotFound, Text: "nothing that you may see names this issue"}
 	}
 	known, err := s.Store.IssuesCached(c.ctx, []ferry.IssueKey{key}, issueMemory)
-	if i, ok := known[key]; ok {
+	if i, ok := known[key]; ok && s.Issues.Knows(c.ctx, c.subject, key) {
 		out.Exists, out.Summary, out.Status, out.MovedTo, out.CheckedAt = &i.Exists, i.Summary, i.Status, i.MovedTo, i.CheckedAt
 	}
 	return out, err

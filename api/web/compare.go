@@ -158,7 +158,11 @@ func (s *Server) compareIssues(r *request, v *compareView) error {
 	}
 	words := make([]string, 0, len(keys))
 	for _, k := range keys {
-		v.Issues = append(v.Issues, issueRow{k, cached[k].Summary, cached[k].Status, count[k]})
+		row := issueRow{Key: k, Commits: count[k]}
+		if of, ok := cached[k]; ok && s.Issues.Knows(r.ctx(), r.subject, k) {
+			row.Summary, row.Status = of.Summary, of.Status
+		}
+		v.Issues = append(v.Issues, row)
 		words = append(words, string(k))
 	}
 	site, ok, err := s.jiraSite(r)

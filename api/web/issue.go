@@ -82,8 +82,8 @@ func (s *Server) issue(r *request) error {
 	if err != nil {
 		return err
 	}
-	if len(repos) == 0 && !r.admin() { // what Jira says is for those who may see something
-		v.Issue, v.Title = store.Issue{}, string(key)
+	if !v.Issue.CheckedAt.IsZero() && !s.Issues.Knows(ctx, r.subject, key) {
+		v.Unknown, v.Issue, v.Title = false, store.Issue{}, string(key)
 	}
 	if noDev {
 		v.NoDev = true

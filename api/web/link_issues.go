@@ -205,7 +205,7 @@ func detailOf(add, remove []ferry.IssueKey) string {
 // linkSearch shows what the search finds beside what was ticked before.
 func (s *Server) linkSearch(r *request, v *linkView, ticked []ferry.IssueKey) error {
 	v.Found = true
-	hits, err := s.Issues.Search(r.ctx(), r.subject.User.ID, v.Q, maxHits)
+	hits, err := s.Issues.Search(r.ctx(), r.subject, v.Q, maxHits)
 	if err != nil {
 		s.Log.Warn("searching for issues", "err", err)
 		v.Problem = "Jira does not answer the search. Enter the whole key instead."
@@ -251,7 +251,9 @@ func (s *Server) linkView(r *request, t linkTarget) (linkView, error) {
 	}
 	known, err := s.Store.IssuesCached(r.ctx(), keys, issueAge)
 	for i := range v.Have {
-		v.Have[i].Summary = known[v.Have[i].Key].Summary
+		if of := known[v.Have[i].Key]; of.Summary != "" && s.Issues.Knows(r.ctx(), r.subject, of.Key) {
+			v.Have[i].Summary = of.Summary
+		}
 	}
 	return v, err
 }
@@ -262,16 +264,11 @@ type suggestion struct {
 	Text  string `json:"text"`
 }
 
-// suggestIssues answers a field that completes issue keys. Who may read no
-// repository learns nothing of Jira that way, unless by an own token.
+// suggestIssues answers a field that completes issue keys.
 func (s *Server) suggestIssues(r *request) error {
-	repos, err := s.readable(r)
-	if err != nil {
-		return err
-	}
 	list := []suggestion{}
-	if q := r.form("q"); q != "" && len(q) <= 200 && len(repos) > 0 {
-		hits, err := s.Issues.Search(r.ctx(), r.subject.User.ID, q, maxHits)
+	if q := r.form("q"); q != "" && len(q) <= 200 {
+		hits, err := s.Issues.Search(r.ctx(), r.subject, q, maxHits)
 		if err != nil && !errors.Is(err, ferry.ErrNotFound) {
 			s.Log.Warn("searching for issues", "err", err)
 		}

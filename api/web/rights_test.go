@@ -53,9 +53,9 @@ func TestIssueRights(t *testing.T) {
 	w.as("bob").page("/issues/DEMO-1", "The first lines.")
 	w.as("root").page("/issues/DEMO-1", "The first lines.")
 	w.as("root").page("/issues/DEMO-2", "rename the guide")
-	// Who may see no repository is told nothing of Jira.
-	w.user("none", ferry.LevelNone, false)
-	if body := w.as("none").page("/issues/DEMO-3"); strings.Contains(body, w.summary("DEMO-3")) {
-		t.Error("somebody without any repository is told the summary")
+	// Who has no account at Jira is told nothing that Jira says.
+	w.user("stranger", ferry.LevelRead, false)
+	if body := w.as("stranger").page("/issues/DEMO-3"); strings.Contains(body, w.summary("DEMO-3")) {
+		t.Error("somebody without an account at Jira is told the summary")
 	}
 }

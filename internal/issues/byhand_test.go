@@ -76,6 +76,26 @@ func TestRights(t *testing.T) {
 	if got := l.Right(ctx, bob.ID, "DEMO-7"); got != (Right{}) {
 		t.Errorf("never asked, and Jira is away: %+v", got)
 	}
+	if l.Knows(ctx, subject, "OPS-2") || !l.Knows(ctx, subject, "DEMO-1") {
+		t.Error("Knows differs from what Jira said to the token")
+	}
+	stranger, err := l.Store.AddUser(ctx, ferry.User{Name: "stranger", Email: "s@elsewhere.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice := ferry.User{ID: 77, Name: "alice", Aliases: []string{"alice@example.com"}}
+	for _, tt := range []struct {
+		user ferry.User
+		want bool
+	}{{stranger, false}, {alice, true}} {
+		if got := l.Knows(ctx, ferry.Subject{User: tt.user}, "DEMO-9"); got != tt.want {
+			t.Errorf("%s, without a token, knows of DEMO-9: %v, want %v", tt.user.Name, got, tt.want)
+		}
+		hits, err := l.Search(ctx, ferry.Subject{User: tt.user}, "demo-9", 5)
+		if err != nil || (len(hits) == 1) != tt.want {
+			t.Errorf("%s finds %v, %v", tt.user.Name, hits, err)
+		}
+	}
 	subject.User.Admin = true
 	if got := sees("OPS-2"); got != yes {
 		t.Errorf("an administrator: %v", got)
@@ -152,7 +172,7 @@ func TestAssociate(t *testing.T) {
 	if diff := cmp.Diff(want, got.Links); diff != "" {
 		t.Errorf("links (-want +got):\n%s", diff)
 	}
-	if hits, err := l.Search(ctx, people["chief"].User.ID, "demo-3", 5); err != nil || len(hits) != 1 || hits[0].Summary == "" {
+	if hits, err := l.Search(ctx, people["chief"], "demo-3", 5); err != nil || len(hits) != 1 || hits[0].Summary == "" {
 		t.Errorf("Search: %+v, %v", hits, err)
 	}
 }

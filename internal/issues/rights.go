@@ -3,6 +3,7 @@ package issues
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"gitferry/internal/ferry"
@@ -69,12 +70,7 @@ func (l *Lookup) Right(ctx context.Context, user ferry.UserID, key ferry.IssueKe
 		l.Log.Warn("a person's rights on an issue are not known", "issue", key, "err", err)
 		return Right{}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.rights == nil || len(l.rights) >= maxRights {
-		l.rights = make(map[rightOf]heldRight)
-	}
-	l.rights[of] = heldRight{right, time.Now()}
+	l.hold(of, right)
 	return right
 }
 
@@ -109,6 +105,42 @@ func (l *Lookup) Hides(ctx context.Context, subject ferry.Subject, key ferry.Iss
 	return r.Known && !r.See, r.Known && !(r.See && r.Dev)
 }
 
+// Knows reports whether a person may be told what Jira says of an issue, its
+// summary and its status: administrators may, and those to whom Jira shows it,
+// by an own token or, without one, because issues of the project can be
+// assigned to them. What could not be asked is answered with no.
+func (l *Lookup) Knows(ctx context.Context, subject ferry.Subject, key ferry.IssueKey) bool {
+	if ferry.Check(subject, ferry.ActionAdmin, "", time.Now()) == nil {
+		return true
+	}
+	if r := l.Right(ctx, subject.User.ID, key); r.Known {
+		return r.See
+	}
+	project := key.Project()
+	of := rightOf{subject.User.ID, ferry.IssueKey("by e-mail " + project)} // no key looks like that
+	l.mu.Lock()
+	held, ok := l.rights[of]
+	l.mu.Unlock()
+	if ok && time.Since(held.at) < rightFor {
+		return held.See
+	}
+	emails := append([]string{subject.User.Email}, subject.User.Aliases...)
+	emails = slices.DeleteFunc(emails, func(e string) bool { return e == "" })
+	may := l.MayKnow(ctx, emails, []string{project})[project]
+	l.hold(of, Right{See: may})
+	return may
+}
+
+// hold keeps an answer for a while.
+func (l *Lookup) hold(of rightOf, r Right) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.rights == nil || len(l.rights) >= maxRights {
+		l.rights = make(map[rightOf]heldRight)
+	}
+	l.rights[of] = heldRight{r, time.Now()}
+}
+
 // A Hit is an issue that a search found.
 type Hit struct {
 	Key     ferry.IssueKey
@@ -118,18 +150,21 @@ type Hit struct {
 
 // Search finds issues by key, project or words of the summary, at most max,
 // within the deadline: as the person where there is an own token, else as the
-// service account. It fails with ferry.ErrNotFound if no site is connected.
-func (l *Lookup) Search(ctx context.Context, user ferry.UserID, text string, max int) ([]Hit, error) {
-	client, _, err := l.own(ctx, user)
+// service account among the issues that the person may know of. It fails with
+// ferry.ErrNotFound if no site is connected.
+func (l *Lookup) Search(ctx context.Context, subject ferry.Subject, text string, max int) ([]Hit, error) {
+	client, own, err := l.own(ctx, subject.User.ID)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*l.Deadline)
+	asking, cancel := context.WithTimeout(ctx, 2*l.Deadline)
 	defer cancel()
-	found, err := client.SearchIssues(ctx, text, max)
+	found, err := client.SearchIssues(asking, text, max)
 	hits := make([]Hit, 0, len(found))
 	for _, i := range found {
-		hits = append(hits, Hit{i.Key, i.Summary, i.Status.Name})
+		if own || l.Knows(ctx, subject, i.Key) {
+			hits = append(hits, Hit{i.Key, i.Summary, i.Status.Name})
+		}
 	}
 	return hits, err
 }
