@@ -64,48 +64,6 @@ func (s *Server) adminQueueClear(r *request) error {
 	return s.done(r, "/admin/queue", plural(n, "queued entry", "queued entries")+" removed. What runs goes on.")
 }
 
-type triggersView struct {
-	page
-	Section      string
-	Rows         []triggerRow
-	Integrations []ferry.Integration
-	Public       string
-	Loopback     bool
-}
-
-type triggerRow struct {
-	store.TriggerCall
-	State lozenge
-	On    string
-}
-
-// adminTriggers shows the calls of hook addresses of the last 7 days.
-func (s *Server) adminTriggers(r *request) error {
-	v := triggersView{page: s.page(r, "Indexing triggers", "admin"), Section: "triggers", Public: s.PublicURL, Loopback: !s.secure(r.Request())}
-	calls, err := s.Store.TriggerCalls(r.ctx(), 0, 200)
-	if err != nil {
-		return err
-	}
-	if v.Integrations, err = s.Store.Integrations(r.ctx()); err != nil {
-		return err
-	}
-	for _, c := range calls {
-		row := triggerRow{TriggerCall: c, State: triggerState(c.Result)}
-		for _, i := range v.Integrations {
-			if i.ID == c.Integration {
-				row.On = display(i.Name, i.Slug)
-			}
-		}
-		if c.Repository != 0 {
-			if repo, err := s.Store.Repository(r.ctx(), c.Repository); err == nil {
-				row.On = repo.Path()
-			}
-		}
-		v.Rows = append(v.Rows, row)
-	}
-	return s.render(r, http.StatusOK, "admin_triggers", &v)
-}
-
 func triggerState(result string) lozenge {
 	switch result {
 	case "accepted", "confirmed", "test":

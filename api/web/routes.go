@@ -72,6 +72,7 @@ var routes = []route{
 	{post, "/admin/queue/cancel", administrator, (*Server).adminQueueCancel},
 	{post, "/admin/queue/clear", administrator, (*Server).adminQueueClear},
 	{get, "/admin/triggers", administrator, (*Server).adminTriggers},
+	{post, "/admin/triggers", administrator, (*Server).adminTriggersPost},
 	{get, "/admin/smart-commits", administrator, (*Server).adminSmart},
 	{get, "/admin/delivery", administrator, (*Server).adminDelivery},
 	{post, "/admin/delivery/retry", administrator, (*Server).adminRetry},
