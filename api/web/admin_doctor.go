@@ -78,7 +78,7 @@ func (s *Server) examine(ctx context.Context, v *doctorView, key ferry.IssueKey)
 	good := func(what, text string) { v.Rows = append(v.Rows, checkRow{What: what, State: checkOK, Text: text}) }
 	bad := func(what, text, remedy, href string) {
 		v.Rows = append(v.Rows, checkRow{What: what, State: checkBad, Text: text, Remedy: remedy, Href: href})
-		v.Verdict = text
+		v.Verdict = text + " " + remedy
 	}
 	repo, oid, err := s.findCommit(ctx, v)
 	if err != nil {
@@ -180,7 +180,11 @@ func (s *Server) examineDelivery(ctx context.Context, v *doctorView, key ferry.I
 		case store.EntityWaiting:
 			bad("Delivered to Jira", "Jira knows none of the keys yet.", "It is sent again when the issue exists.", "/admin/delivery?state=waiting")
 		default:
-			bad("Delivered to Jira", fmt.Sprintf("It waits to be sent, after %s. %s", plural(d.Attempts, "attempt", "attempts"), d.Problem), "See whether deliveries are paused or Jira is down.", "/admin/delivery")
+			why := "It is queued and was not sent yet."
+			if d.Attempts > 0 {
+				why = strings.TrimSpace(fmt.Sprintf("It waits to be sent again after %s. %s", plural(d.Attempts, "attempt", "attempts"), d.Problem))
+			}
+			bad("Delivered to Jira", why, "See whether deliveries are paused or Jira is down.", "/admin/delivery")
 		}
 		return nil
 	}

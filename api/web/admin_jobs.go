@@ -10,13 +10,16 @@ import (
 
 type integrationLogView struct {
 	page
-	Section string
-	Name    string
-	Back    string
-	Text    string // href of the whole log
-	Jobs    []jobRow
-	Lines   []string
-	Problem string
+	Section     string
+	Tab         string
+	Integration ferry.Integration // zero on the log of a repository
+	State       integrationRow    // of Integration
+	Name        string
+	Back        string
+	Text        string // href of the whole log
+	Jobs        []jobRow
+	Lines       []string
+	Problem     string
 }
 
 // adminIntegrationLog shows what was done with an integration.
@@ -25,7 +28,10 @@ func (s *Server) adminIntegrationLog(r *request) error {
 	if err != nil {
 		return err
 	}
-	v := integrationLogView{page: s.page(r, "Log of "+display(i.Name, i.Slug), "admin"), Section: "integrations", Name: display(i.Name, i.Slug), Back: "/admin/integrations", Problem: i.Problem}
+	v := integrationLogView{page: s.page(r, "Log of "+display(i.Name, i.Slug), "admin"), Section: "integrations", Tab: "log", Integration: i, Problem: i.Problem}
+	if v.State, err = s.integrationRow(r.ctx(), i); err != nil {
+		return err
+	}
 	jobs, err := s.Store.Jobs(r.ctx(), store.JobFilter{Integration: i.ID, Limit: 100})
 	if err != nil {
 		return err

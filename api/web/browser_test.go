@@ -29,7 +29,7 @@ type tab struct {
 	t   *testing.T
 	ctx context.Context
 
-	missing bool // files that are not there are no fault
+	missing bool // answers that are no success are no fault
 
 	mu     sync.Mutex
 	faults []string // guarded by mu
@@ -94,7 +94,7 @@ func (b *tab) watch() {
 			if err != nil {
 				return
 			}
-			if b.missing && strings.Contains(e.Entry.Text, "404") {
+			if b.missing && strings.Contains(e.Entry.Text, "Failed to load resource: the server responded") {
 				continue
 			}
 			if e.Entry.Level == "error" || e.Entry.Level == "warning" {
@@ -197,6 +197,7 @@ func (b *tab) shot(name string) {
 	if dir == "" {
 		return
 	}
+	b.w.must(os.MkdirAll(dir, 0o755))
 	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 	b.w.must(err)
 	b.w.must(os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644))
@@ -257,41 +258,72 @@ func (b *tab) judge(source, where string) {
 	}
 }
 
-// busy makes a world in which every page has something to show.
-func busy(t *testing.T) (*world, string) {
-	w := newWorld(t)
-	w.standIns()
-	work := w.history()
-	w.connect()
-	w.user("root", ferry.LevelAdmin, true)
-	w.user("alice", ferry.LevelWrite, false)
-	work.Run("checkout", "-q", "main")
-	work.Commit("DEMO-1 #comment a command #time 1h fits", "later.txt", "x\n")
-	work.Run("push", "-q", w.cloneURL("demo"), "main")
-	w.sync()
-	return w, work.OID("DEMO-1-letterbox~1").String()
+// signIn makes the browser somebody else, "nobody" for no one.
+func (b *tab) signIn(name string) {
+	b.t.Helper()
+	value := ""
+	if name != "nobody" {
+		u, err := b.w.store.UserByName(b.w.t.Context(), name)
+		b.w.must(err)
+		cookie, err := b.w.store.NewSession(b.w.t.Context(), u.ID, "127.0.0.1", "Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0")
+		b.w.must(err)
+		value = cookie.Reveal()
+	}
+	_, err := chromedp.Call(b.ctx, network.SetCookie, network.SetCookieParams{Name: "gf", Value: value, URL: b.w.url})
+	b.w.must(err)
 }
 
-// look judges a page in both schemes and at phone width.
-func (b *tab) look(source, name, path string) {
+// show opens a view: its address, or what its form answers.
+func (b *tab) show(v view) {
 	b.t.Helper()
-	for _, v := range []struct {
+	if v.form == nil {
+		b.goTo(v.path)
+		return
+	}
+	b.goTo("/help")
+	fields, err := json.Marshal(append([]string{v.path}, v.form...))
+	b.w.must(err)
+	eval[int](b, `(([path, ...fields]) => {
+		const f = document.createElement('form'); f.method = 'post'; f.action = path;
+		for (let i = 0; i < fields.length; i += 2) { const x = document.createElement('input'); x.type = 'hidden'; x.name = fields[i]; x.value = fields[i + 1]; f.append(x); }
+		document.body.append(f); window.before = true; HTMLFormElement.prototype.submit.call(f); return 0;
+	})(`+string(fields)+`)`)
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		there, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](`!window.before && document.readyState === 'complete'`))
+		if err == nil && there {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.t.Fatalf("%s: no answer to the form: %v", v.path, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// look judges a view in both schemes and at phone width.
+func (b *tab) look(source string, v view) {
+	b.t.Helper()
+	for _, on := range []struct {
 		name, scheme  string
 		width, height int64
 	}{{"light", "light", 1280, 900}, {"dark", "dark", 1280, 900}, {"phone", "light", 390, 844}} {
-		where := name + " " + v.name
-		b.scheme(v.scheme)
-		b.size(v.width, v.height)
-		b.goTo(path)
+		where := v.name + " " + on.name
+		b.scheme(on.scheme)
+		b.size(on.width, on.height)
+		b.show(v)
 		b.judge(source, where)
 		if over := eval[int](b, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); over > 0 {
 			wide := eval[string](b, `[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll, .vh, pre, .skip') && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).slice(0, 3).map(e => e.outerHTML.slice(0, 120)).join('\n')`)
 			b.t.Errorf("%s: scrolls sideways by %d\n%s", where, over, wide)
 		}
-		if small := eval[string](b, `[...document.querySelectorAll('button, .btn, summary, select, input:not([type=hidden]):not([type=checkbox]):not([type=radio])')].filter(e => e.checkVisibility() && !e.closest('.vh') && e.getBoundingClientRect().height < 20).slice(0, 3).map(e => e.outerHTML.slice(0, 120)).join('\n')`); small != "" {
+		if small := eval[string](b, `[...document.querySelectorAll('button, .btn, summary, select, input:not([type=hidden]):not([type=checkbox]):not([type=radio])')].filter(e => e.checkVisibility() && !e.closest('.vh') && e.getBoundingClientRect().height < 24).slice(0, 3).map(e => e.outerHTML.slice(0, 120)).join('\n')`); small != "" {
 			b.t.Errorf("%s: too small to hit:\n%s", where, small)
 		}
-		b.shot(name + "-" + v.name)
+		if n := eval[int](b, `[...document.querySelectorAll('main .primary')].filter(e => e.checkVisibility()).length`); n > 1 {
+			b.t.Errorf("%s: %d primary buttons, want at most one", where, n)
+		}
+		b.shot(v.name + "-" + on.name)
 		b.clean(where)
 	}
 }
@@ -302,14 +334,16 @@ func TestBrowserFirstRun(t *testing.T) {
 	source := axe(t)
 	w := newWorld(t)
 	b := w.open(ctx, "")
-	b.look(source, "02-setup", "/setup")
+	b.look(source, firstRun[0])
 	w.user("root", ferry.LevelAdmin, true)
-	b.look(source, "01-login", "/login")
-	b = w.open(ctx, "root")
-	b.look(source, "03-home-empty", "/")
-	b.look(source, "04-integrations-empty", "/admin/integrations")
-	b.look(source, "08-repositories-empty", "/admin/repositories")
-	b.look(source, "09-repos-empty", "/repos")
+	b.look(source, firstRun[1])
+	b.missing = true
+	b.look(source, view{name: "01-login-wrong", path: "/login", form: []string{"name", "root", "password", "no"}})
+	b.signIn("root")
+	for name, path := range map[string]string{"03-home-empty": "/", "04-integrations-empty": "/admin/integrations", "08-repositories-empty": "/admin/repositories", "09-repos-empty": "/repos",
+		"19-smart-empty": "/admin/smart-commits", "20-delivery-empty": "/admin/delivery", "33-audit-empty": "/admin/audit?actor=x", "36-queue-empty": "/admin/queue", "37-triggers-empty": "/admin/triggers", "13-issue-empty": "/issues/DEMO-1", "44-project-empty": "/projects/DEMO"} {
+		b.look(source, view{name: name, path: path})
+	}
 }
 
 // Every page in both schemes and at phone width: nothing in the console, no
@@ -317,24 +351,38 @@ func TestBrowserFirstRun(t *testing.T) {
 func TestBrowserPages(t *testing.T) {
 	ctx := chromium(t)
 	source := axe(t)
-	w, changed := busy(t)
+	w, work := busy(t)
 	b := w.open(ctx, "root")
-	b.missing = true // the page for what is not there is one of them
-	for name, path := range map[string]string{
-		"03-home": "/", "09-repos": "/repos", "09-repo": "/us-east-1/demo", "09-empty": "/us-east-1/empty", "09-file": "/us-east-1/demo/blob/main/main.go",
-		"10-commits": "/us-east-1/demo/commits", "11-compare-summary": "/us-east-1/demo/compare/main...DEMO-1-letterbox", "11-compare-diff": "/us-east-1/demo/compare/main...DEMO-1-letterbox?view=diff",
-		"11-compare-nothing": "/us-east-1/demo/compare/main...side", "12-commit": "/us-east-1/demo/commit/" + changed, "13-issue": "/issues/DEMO-1", "13-issue-none": "/issues/DEMO-19",
-		"13-issue-rollup": "/issues/DEMO-1?tab=rollup", "13-issue-delivery": "/issues/DEMO-1?tab=delivery", "04-integrations": "/admin/integrations", "05-wizard1": "/admin/integrations/new",
-		"05-wizard2": "/admin/integrations/new/codecommit", "05-wizard3": "/admin/integrations/1/select", "06-permissions": "/admin/integrations/1/connection", "06-features": "/admin/integrations/1/features", "07-log": "/admin/repositories/1/log",
-		"08-repositories": "/admin/repositories", "08-repository": "/admin/repositories/1", "17-settings": "/settings", "18-general": "/admin/settings", "19-smart": "/admin/smart-commits",
-		"20-delivery": "/admin/delivery", "21-doctor": "/admin/doctor?commit=" + changed + "&issue=DEMO-1", "22-404": "/nothing/here", "23-components": "/_components",
-		"30-policy": "/admin/policy", "31-users": "/admin/users", "32-user": "/admin/users/2", "33-audit": "/admin/audit", "34-activity": "/admin/activity", "35-jira": "/admin/jira",
-		"36-queue": "/admin/queue", "37-triggers": "/admin/triggers", "38-disconnect": "/admin/integrations/1/disconnect", "39-help": "/help", "14-create-branch": "/issues/DEMO-4/branches/new", "15-create-pull": "/issues/DEMO-1/pulls/new?repo=1&source=DEMO-1-letterbox&target=main", "15-create-pull-nothing": "/issues/DEMO-1/pulls/new?repo=1&source=side&target=main",
-		"16-delete-branch": "/us-east-1/demo/branches/delete?name=DEMO-1-letterbox", "40-branches": "/us-east-1/demo/branches", "41-tags": "/us-east-1/demo/tags",
-	} {
-		t.Run(name, func(t *testing.T) {
+	b.missing = true // the pages for what failed are among them
+	for _, v := range w.views(work) {
+		t.Run(v.name, func(t *testing.T) {
 			b.t = t
-			b.look(source, name, path)
+			if v.before != nil {
+				v.before()
+			}
+			if v.as != "" {
+				b.signIn(v.as)
+				defer b.signIn("root")
+			}
+			b.look(source, v)
 		})
+	}
+}
+
+// Where people choose colours of their own, nothing is said by colour alone.
+func TestBrowserForcedColours(t *testing.T) {
+	ctx := chromium(t)
+	w, work := busy(t)
+	b := w.open(ctx, "root")
+	b.size(1280, 900)
+	_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "forced-colors", Value: "active"}, {Name: "prefers-color-scheme", Value: "dark"}}})
+	w.must(err)
+	for name, path := range map[string]string{"24-forced-issue": "/issues/DEMO-1", "24-forced-commit": "/us-east-1/demo/commit/" + work.OID("DEMO-1-letterbox~1").String()} {
+		b.goTo(path)
+		if bare := eval[int](b, `[...document.querySelectorAll('.loz, .note, .tile')].filter(e => e.checkVisibility() && getComputedStyle(e).borderTopStyle === 'none').length`); bare > 0 {
+			t.Errorf("%s: %d marks have no border where their colour is taken away", name, bare)
+		}
+		b.shot(name)
+		b.clean(name)
 	}
 }

@@ -11,9 +11,9 @@ import (
 const (
 	chartWidth  = 640
 	chartHeight = 180
-	chartLeft   = 48
+	chartLeft   = 0
 	chartBottom = 24
-	chartTop    = 12
+	chartTop    = 28 // room for the highest value above its line
 )
 
 // A chart is drawn by the template chart as inline SVG, with its numbers as a
@@ -23,7 +23,7 @@ type chart struct {
 	Bars               []bar
 	Lines              []string // points of up to two lines
 	Legend             []string // of the lines
-	Ticks              []tick   // at the left edge
+	Top                string   // what the upper line stands for
 	Labels             []tick   // at the lower edge
 	Rows               [][]string
 	Head               []string
@@ -39,6 +39,16 @@ type bar struct {
 type tick struct {
 	X, Y float64
 	Text string
+	End  bool // the text ends at X
+}
+
+// label names a place on the lower edge, within the chart.
+func label(x float64, text string) tick {
+	const widest = 90
+	if x > chartWidth-widest {
+		return tick{X: chartWidth, Y: chartHeight - 6, Text: text, End: true}
+	}
+	return tick{X: x, Y: chartHeight - 6, Text: text}
 }
 
 // scale returns a round number not below max, for the upper end of an axis.
@@ -59,9 +69,9 @@ func chartY(v, top float64) float64 {
 	return chartTop + (chartHeight-chartTop-chartBottom)*(1-v/top)
 }
 
-// dayChart draws one bar a day.
-func dayChart(title string, from time.Time, days int, counts map[string]int, unit string) chart {
-	c := chart{ID: "chart-" + strings.ReplaceAll(strings.ToLower(title), " ", "-"), Title: title, Head: []string{"Day", strings.ToUpper(unit[:1]) + unit[1:]}}
+// dayChart draws one bar a day of what is called one, and many when there are more.
+func dayChart(title string, from time.Time, days int, counts map[string]int, one, many string) chart {
+	c := chart{ID: "chart-" + strings.ReplaceAll(strings.ToLower(title), " ", "-"), Title: title, Head: []string{"Day", strings.ToUpper(many[:1]) + many[1:]}}
 	most, total := 0, 0
 	for _, n := range counts {
 		most, total = max(most, n), total+n
@@ -78,12 +88,12 @@ func dayChart(title string, from time.Time, days int, counts map[string]int, uni
 			c.Bars = append(c.Bars, bar{X: x + 1, Y: y, W: step - 2, H: chartHeight - chartBottom - y, Class: "bar", Tip: day.Format("2 Jan") + ": " + num(n)})
 		}
 		if i%7 == 0 {
-			c.Labels = append(c.Labels, tick{X: x, Y: chartHeight - 6, Text: day.Format("2 Jan")})
+			c.Labels = append(c.Labels, label(x, day.Format("2 Jan")))
 		}
 		c.Rows = append(c.Rows, []string{day.Format("2 Jan 2006"), num(n)})
 	}
-	c.Ticks = []tick{{Y: chartY(top, top), Text: num(int(top))}, {Y: chartY(0, top), Text: "0"}}
-	c.Summary = fmt.Sprintf("%s %s in %d days, at most %s on one day", num(total), unit, days, num(most))
+	c.Top = plural(int(top), one, many)
+	c.Summary = fmt.Sprintf("%s in %d days, at most %s on one day", plural(total, one, many), days, num(most))
 	return c
 }
 

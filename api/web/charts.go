@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -22,7 +23,7 @@ func (s *Server) pushChart(r *request) (chart, error) {
 	for _, b := range list {
 		counts[b.From.Format(time.DateOnly)] = b.Count
 	}
-	return dayChart("Pushes per day", from, chartDays, counts, "pushes"), err
+	return dayChart("Pushes per day", from, chartDays, counts, "push", "pushes"), err
 }
 
 // latencyChart draws how long commands waited over the last 24 hours: mean
@@ -52,77 +53,77 @@ func (s *Server) latencyChart(r *request) (chart, error) {
 		fmt.Fprintf(&mean, "%.1f,%.1f ", x, chartY(b.Mean.Seconds(), top))
 		fmt.Fprintf(&most, "%.1f,%.1f ", x, chartY(b.Max.Seconds(), top))
 		if i%6 == 0 {
-			c.Labels = append(c.Labels, tick{X: x, Y: chartHeight - 6, Text: at.Format("15:04")})
+			c.Labels = append(c.Labels, label(x, at.Format("15:04")))
 		}
 		c.Rows = append(c.Rows, []string{at.Format("15:04"), num(b.Count), durationText(b.Mean), durationText(b.Max)})
 	}
 	c.Lines = []string{mean.String(), most.String()}
-	c.Ticks = []tick{{Y: chartY(top, top), Text: durationText(time.Duration(top * float64(time.Second)))}, {Y: chartY(0, top), Text: "0"}}
+	c.Top = durationText(time.Duration(top * float64(time.Second)))
 	c.Summary = fmt.Sprintf("%s, the longest waited %s", plural(total, "command", "commands"), durationText(longest))
 	return c, nil
 }
 
-// freshChart draws how long ago each upstream was looked at, the oldest first.
-func (s *Server) freshChart(r *request) (chart, error) {
+// A freshRow is a mirror in the list of ages.
+type freshRow struct {
+	Name, Href string
+	Age        time.Duration
+	Failed     bool
+	Width      float64 // of its bar, of 100
+}
+
+// A freshness is how long ago upstreams were looked at, the oldest first.
+type freshness struct {
+	Rows    []freshRow
+	Summary string
+}
+
+// mirrorAges tells how old the mirrors of the twenty oldest repositories are.
+func (s *Server) mirrorAges(r *request) (freshness, error) {
 	const most = 20
-	c := chart{ID: "chart-fresh", Title: "Age of mirrors", Head: []string{"Repository", "Last look"}}
+	var f freshness
 	repos, err := s.Store.Repositories(r.ctx(), store.RepositoryFilter{State: ferry.RepositoryEnabled})
 	if err != nil {
-		return c, err
+		return f, err
 	}
-	type age struct {
-		name   string
-		age    time.Duration
-		failed bool
-	}
-	var ages []age
+	stale := 0
 	for _, repo := range repos {
 		view, err := s.Mirror.View(r.ctx(), repo)
 		if err != nil {
-			return c, err
+			return f, err
 		}
-		if !view.LookedAt.IsZero() {
-			ages = append(ages, age{repo.Path(), r.now.Sub(view.LookedAt), view.Failure != nil})
+		if view.LookedAt.IsZero() {
+			continue
 		}
-	}
-	sortBy(ages, func(a, b age) int { return int(b.age/time.Second) - int(a.age/time.Second) })
-	c.Empty = len(ages) == 0
-	stale := 0
-	for _, a := range ages {
-		if a.failed {
+		f.Rows = append(f.Rows, freshRow{Name: repo.Path(), Href: repositoryAdminPath(repo.ID), Age: max(0, r.now.Sub(view.LookedAt)), Failed: view.Failure != nil})
+		if view.Failure != nil {
 			stale++
 		}
 	}
-	ages = ages[:min(len(ages), most)]
-	if len(ages) > 0 {
-		top := scale(ages[0].age.Seconds())
-		step := float64(chartWidth-chartLeft) / float64(len(ages))
-		for i, a := range ages {
-			y := chartY(a.age.Seconds(), top)
-			class := "bar"
-			if a.failed {
-				class = "badbar"
-			}
-			c.Bars = append(c.Bars, bar{X: chartLeft + float64(i)*step + 1, Y: y, W: max(1, min(step-2, 40)), H: max(1, chartHeight-chartBottom-y), Class: class, Tip: a.name + ": " + durationText(a.age)})
-			c.Rows = append(c.Rows, []string{a.name, durationText(a.age) + " ago"})
-		}
-		c.Ticks = []tick{{Y: chartY(top, top), Text: durationText(time.Duration(top * float64(time.Second)))}, {Y: chartY(0, top), Text: "0"}}
-		c.Summary = fmt.Sprintf("the oldest look is %s old; %s", durationText(ages[0].age), plural(stale, "upstream does not answer", "upstreams do not answer"))
+	if len(f.Rows) == 0 {
+		return f, nil
 	}
-	return c, nil
+	sortBy(f.Rows, func(a, b freshRow) int { return cmp.Compare(b.Age, a.Age) })
+	f.Summary = fmt.Sprintf("The oldest look is %s old; %s.", durationText(f.Rows[0].Age), plural(stale, "upstream does not answer", "upstreams do not answer"))
+	f.Rows = f.Rows[:min(len(f.Rows), most)]
+	top := scale(f.Rows[0].Age.Seconds())
+	for i := range f.Rows {
+		f.Rows[i].Width = max(1, f.Rows[i].Age.Seconds()/top*100)
+	}
+	return f, nil
 }
 
 type activityView struct {
 	page
 	Section string
 	Charts  []chart
+	Mirrors freshness
 	Counts  store.Counts
 }
 
 // adminActivity shows the charts.
 func (s *Server) adminActivity(r *request) error {
 	v := activityView{page: s.page(r, "Activity", "admin"), Section: "activity"}
-	for _, make := range []func(*request) (chart, error){s.pushChart, s.latencyChart, s.freshChart} {
+	for _, make := range []func(*request) (chart, error){s.pushChart, s.latencyChart} {
 		c, err := make(r)
 		if err != nil {
 			return err
@@ -130,6 +131,9 @@ func (s *Server) adminActivity(r *request) error {
 		v.Charts = append(v.Charts, c)
 	}
 	var err error
+	if v.Mirrors, err = s.mirrorAges(r); err != nil {
+		return err
+	}
 	if v.Counts, err = s.Store.Counts(r.ctx()); err != nil {
 		return err
 	}

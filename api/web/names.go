@@ -63,6 +63,8 @@ func jobWords(op store.JobOp) string {
 		return "Upkeep"
 	case store.OpIntegration:
 		return "Look at the account"
+	case store.OpTriggers:
+		return "Set up triggers"
 	}
 	return string(op)
 }
@@ -81,6 +83,30 @@ func sourceWords(source string) string {
 		return "Initial indexing"
 	}
 	return source
+}
+
+// deliveryWords says what the state of a command or of development
+// information means to who looks for it.
+func deliveryWords(state string) string {
+	switch state {
+	case "pending":
+		return "Due now"
+	case "retry":
+		return "To be tried again"
+	case "waiting":
+		return "Waiting for the issue"
+	case "verify":
+		return "Outcome not known yet"
+	case "paused":
+		return "Held while paused"
+	case "dead":
+		return "Failed"
+	case "done":
+		return "Delivered"
+	case "skipped":
+		return "Not run"
+	}
+	return state
 }
 
 func jobState(st store.JobState) lozenge {

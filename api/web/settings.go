@@ -111,7 +111,7 @@ type componentsView struct {
 
 // components shows every component, for development.
 func (s *Server) components(r *request) error {
-	v := componentsView{page: s.page(r, "Components", ""), Chart: dayChart("Sample", r.now.UTC().AddDate(0, 0, -29), 30, map[string]int{r.now.UTC().Format("2006-01-02"): 7}, "pushes")}
+	v := componentsView{page: s.page(r, "Components", ""), Chart: dayChart("Sample", r.now.UTC().AddDate(0, 0, -29), 30, map[string]int{r.now.UTC().Format("2006-01-02"): 7}, "push", "pushes")}
 	v.Commit = commitRow{OID: ferry.OID{0xab}, Href: "/", Message: "DEMO-1 a commit", At: r.now, Keys: []ferry.IssueKey{"DEMO-1"}, Merge: true, Lost: true, RepoName: "demo", RepoHref: "/"}
 	v.Commit.Author.Name, v.Commit.Author.Email = "Alice Archer", "alice@example.com"
 	return s.render(r, http.StatusOK, "components_page", &v)

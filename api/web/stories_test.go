@@ -77,7 +77,6 @@ func TestStories(t *testing.T) {
 			b.mu.Lock()
 			b.faults = nil // the browser reports the 422 itself
 			b.mu.Unlock()
-			b.shot("05-wizard2-error")
 			b.fill("#secret_access_key", c.SecretAccessKey)
 			b.press("main form button.primary", "Connect all future repositories")
 			b.press("main form button.primary", "connected.")

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // ago says how long ago a time is: words below a week, then the date.
@@ -83,6 +84,19 @@ func durationText(d time.Duration) string {
 func subjectLine(message string) string {
 	line, _, _ := strings.Cut(strings.TrimLeft(message, "\n"), "\n")
 	return cut(strings.TrimSpace(line), 200)
+}
+
+// sentence makes what an error says a sentence.
+func sentence(s string) string {
+	s = strings.TrimSpace(s)
+	r, n := utf8.DecodeRuneInString(s)
+	if n == 0 {
+		return s
+	}
+	if last := s[len(s)-1]; !strings.ContainsRune(".:!?]", rune(last)) && !strings.Contains(s, "\n") {
+		s += "."
+	}
+	return string(unicode.ToUpper(r)) + s[n:]
 }
 
 // bodyText is what follows the first line.

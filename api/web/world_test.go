@@ -105,6 +105,7 @@ func newWorld(t *testing.T) *world {
 		},
 		DataDir: w.dir, Components: true, Log: w.log})
 	w.server.Routes(e)
+	e.GET("/_fail", w.server.handle(route{need: signedIn, do: func(*Server, *request) error { return errFails }}))
 	return w
 }
 
