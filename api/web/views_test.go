@@ -29,6 +29,7 @@ var pageless = map[string]string{
 	"/search":                         "leads to what was searched for",
 	"/:owner/:name/raw/*":             "a file as it is",
 	"/admin/repositories/:id/log.txt": "text",
+	"/search/issues":                  "suggestions while somebody types",
 	"/admin/audit.csv":                "a table for programs",
 }
 
@@ -112,6 +113,9 @@ func (w *world) views(work *gittest.Repo) []view {
 		{name: "42-pulls", path: "/us-east-1/demo/pulls"},
 		{name: "43-pull", path: "/us-east-1/demo/pull/1"},
 		{name: "44-project", path: "/projects/DEMO"},
+		{name: "45-link-commit", path: commit("main") + "/issues"},
+		{name: "45-link-branch", path: "/us-east-1/demo/branches/issues?name=side"},
+		{name: "45-link-pull", path: "/us-east-1/demo/pull/1/issues"},
 		{name: "14-create-branch-credentials", path: "/issues/DEMO-4/branches/new", before: func() {
 			i, err := w.store.IntegrationBySlug(w.t.Context(), "us-east-1")
 			w.must(err)
