@@ -39,7 +39,7 @@ func TestAccess(t *testing.T) {
 	fmt.Fprintln(table, "route\t"+strings.Join(subjects, "\t"))
 	for _, r := range v1 {
 		path := strings.NewReplacer("{owner}", w.repo.Owner, "{name}", w.repo.Name, "{slug}", "us-east-1", "{user}", "root", "{id}", "1",
-			"{key}", "DEMO-1", "{sha}", strings.Repeat("1", 40)).Replace(r.path)
+			"{key}", "DEMO-1", "{project}", "DEMO", "{sha}", strings.Repeat("1", 40)).Replace(r.path)
 		row := []string{r.method + " " + r.path}
 		for _, who := range subjects {
 			status, _, _ := w.ask(who, r.method, path, nil)

@@ -64,6 +64,11 @@ type Config struct {
 	SetPolicy func(context.Context, policy.Rules) error
 	// ParseOptions says how messages are read now.
 	ParseOptions func(context.Context) (smartcommit.Options, error)
+	// Check looks whether all that gitferry stands on works.
+	Check func(context.Context) CheckReport
+	// Backup writes a backup where the server keeps them.
+	Backup   func(context.Context) (BackupMade, error)
+	Versions Versions // what runs here
 	// GitHub answers in GitHub's shape; nil: it is not mounted.
 	GitHub *ghapi.Server
 	// Registry holds what GET /metrics shows.

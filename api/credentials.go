@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -58,7 +59,14 @@ func (s *Server) addKey(c *call, in keyIn) (SSHKey, error) {
 }
 
 func (s *Server) removeKey(c *call) (nothing, error) {
-	id, err := c.number("id")
+	return removeOwned(s, c, s.Store.SSHKeys, func(k store.SSHKey) int64 { return k.ID }, s.Store.RemoveSSHKey)
+}
+
+// removeOwned removes the row whose number the path has, if it belongs to the
+// user of the path: rows of others are not there.
+func removeOwned[Row any](s *Server, c *call, of func(context.Context, ferry.UserID) ([]Row, error), id func(Row) int64,
+	remove func(context.Context, int64) error) (nothing, error) {
+	n, err := c.number("id")
 	if err != nil {
 		return nothing{}, err
 	}
@@ -66,14 +74,14 @@ func (s *Server) removeKey(c *call) (nothing, error) {
 	if err != nil {
 		return nothing{}, err
 	}
-	all, err := s.Store.SSHKeys(c.ctx, u.ID)
+	all, err := of(c.ctx, u.ID)
 	if err != nil {
 		return nothing{}, err
 	}
-	if !slices.ContainsFunc(all, func(k store.SSHKey) bool { return k.ID == id }) {
+	if !slices.ContainsFunc(all, func(row Row) bool { return id(row) == n }) {
 		return nothing{}, ferry.ErrNotFound
 	}
-	return nothing{}, s.Store.RemoveSSHKey(c.ctx, id)
+	return nothing{}, remove(c.ctx, n)
 }
 
 var errNarrow = &ferry.Message{Kind: ferry.ErrDenied, Text: "the token of this request is narrower than what it asks for; use one with these scopes and repositories"}
@@ -131,20 +139,5 @@ func (s *Server) addToken(c *call, in tokenIn) (NewToken, error) {
 }
 
 func (s *Server) revokeToken(c *call) (nothing, error) {
-	id, err := c.number("id")
-	if err != nil {
-		return nothing{}, err
-	}
-	u, err := s.user(c)
-	if err != nil {
-		return nothing{}, err
-	}
-	all, err := s.Store.Tokens(c.ctx, u.ID)
-	if err != nil {
-		return nothing{}, err
-	}
-	if !slices.ContainsFunc(all, func(t store.Token) bool { return t.ID == id }) {
-		return nothing{}, ferry.ErrNotFound
-	}
-	return nothing{}, s.Store.RevokeToken(c.ctx, id)
+	return removeOwned(s, c, s.Store.Tokens, func(t store.Token) int64 { return t.ID }, s.Store.RevokeToken)
 }

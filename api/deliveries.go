@@ -3,7 +3,6 @@ package api
 import (
 	"time"
 
-	"gitferry/internal/ferry"
 	"gitferry/internal/store"
 )
 
@@ -14,13 +13,9 @@ func (s *Server) listDeliveries(c *call) (page[Delivery], error) {
 }
 
 func (s *Server) deliveries(c *call, f store.DeliveryFilter) (page[Delivery], error) {
-	repos, err := s.Store.Repositories(c.ctx, store.RepositoryFilter{})
+	paths, err := s.paths(c.ctx)
 	if err != nil {
 		return page[Delivery]{}, err
-	}
-	paths := make(map[ferry.RepositoryID]string, len(repos))
-	for _, r := range repos {
-		paths[r.ID] = r.Path()
 	}
 	return walk(c, func(before string, limit int) ([]store.Delivery, error) {
 		f.Before, f.Limit = before, limit

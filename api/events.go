@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -102,14 +103,11 @@ func sendEvents(w *echo.Response, news []event) error {
 // ref that moved, "job" when work on it begins, goes on or ends. A client that
 // comes back with Last-Event-ID misses no movement.
 func (s *Server) repositoryEvents(c *call) error {
-	last, err := strconv.ParseInt(c.echo.Request().Header.Get("Last-Event-ID"), 10, 64)
+	last, err := s.since(c)
 	if err != nil {
-		if last, err = s.lastMovement(c); err != nil {
-			return err
-		}
+		return err
 	}
-	jobs := make(map[int64]Job)
-	first := true
+	var jobs changes[Job]
 	return s.stream(c, func(ctx context.Context) ([]event, error) {
 		var news []event
 		log, err := s.Store.Movements(ctx, c.repo.ID, last, maxPage)
@@ -124,27 +122,162 @@ func (s *Server) repositoryEvents(c *call) error {
 		if err != nil {
 			return nil, err
 		}
-		now := make(map[int64]Job, len(latest))
+		var work []Job
 		for _, j := range latest {
-			now[j.ID] = JobOf(j)
-			if before, ok := jobs[j.ID]; !first && (!ok || before != now[j.ID]) {
-				news = append(news, event{"job", "", now[j.ID]})
-			}
+			work = append(work, JobOf(j))
 		}
-		jobs, first = now, false
+		for _, j := range jobs.of(work, func(j Job) string { return fmt.Sprint(j.ID) }) {
+			news = append(news, event{"job", "", j})
+		}
 		return news, nil
 	})
 }
 
-// lastMovement returns the end of a repository's log.
-func (s *Server) lastMovement(c *call) (last int64, err error) {
-	for {
-		log, err := s.Store.Movements(c.ctx, c.repo.ID, last, 1000)
-		if err != nil || len(log) == 0 {
-			return last, err
-		}
-		last = log[len(log)-1].Seq
+// since is the movement after which a stream goes on: the one that a client
+// which comes back names, else the latest.
+func (s *Server) since(c *call) (int64, error) {
+	if last, err := strconv.ParseInt(c.echo.Request().Header.Get("Last-Event-ID"), 10, 64); err == nil {
+		return last, nil
 	}
+	return s.Store.LastMovement(c.ctx)
+}
+
+// watched is how many of the latest pushes, jobs and deliveries a stream
+// compares with what it saw a second before.
+const watched = 100
+
+// changes remembers rows and tells which are new or differ from before.
+type changes[Row comparable] struct {
+	before map[string]Row
+	begun  bool
+}
+
+// of returns the rows that changed, oldest first; rows come newest first. The
+// first time there are none.
+func (c *changes[Row]) of(rows []Row, id func(Row) string) []Row {
+	now := make(map[string]Row, len(rows))
+	var changed []Row
+	for _, r := range slices.Backward(rows) {
+		now[id(r)] = r
+		if before, ok := c.before[id(r)]; c.begun && (!ok || before != r) {
+			changed = append(changed, r)
+		}
+	}
+	c.before, c.begun = now, true
+	return changed
+}
+
+// pushNews, jobNews and deliveryNews are what a stream of everything says.
+type (
+	pushNews struct {
+		ID         ferry.PushID    `json:"id"`
+		Repository string          `json:"repository"`
+		State      store.PushState `json:"state"`
+		Reason     string          `json:"reason,omitempty"`
+	}
+	jobNews struct {
+		Job
+		Path string `json:"path,omitempty"` // of the repository
+	}
+	deliveryNews struct {
+		ID         string `json:"id"`
+		Kind       string `json:"kind"`
+		State      string `json:"state"`
+		Repository string `json:"repository,omitempty"`
+		EntityID   string `json:"entity_id"`
+		Attempts   int    `json:"attempts"`
+		Problem    string `json:"problem,omitempty"`
+	}
+	movementNews struct {
+		Repository string `json:"repository"`
+		movement
+	}
+)
+
+// allEvents streams what happens to everything that the subject may see:
+// "movement" for each ref that moved and "job" for work in repositories that
+// may be read; "push" and "delivery" for changes of those in repositories that
+// may be maintained, to administrators of all. A client that comes back with
+// Last-Event-ID misses no movement; of the others, only the latest hundred of
+// each are watched.
+func (s *Server) allEvents(c *call) error {
+	last, err := s.since(c)
+	if err != nil {
+		return err
+	}
+	var pushes changes[pushNews]
+	var jobs changes[jobNews]
+	var deliveries changes[deliveryNews]
+	return s.stream(c, func(ctx context.Context) ([]event, error) {
+		paths, err := s.paths(ctx)
+		if err != nil {
+			return nil, err
+		}
+		administrator := c.may(ferry.ActionAdmin, "")
+		sees := func(path string) bool { return path != "" && c.may(ferry.ActionRead, path) }
+		keeps := func(path string) bool { return administrator || path != "" && c.may(ferry.ActionMaintain, path) }
+		var news []event
+		log, err := s.Store.AllMovements(ctx, last, 1000)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range log {
+			last = m.Seq
+			if path := paths[m.Repository]; sees(path) {
+				news = append(news, event{"movement", strconv.FormatInt(m.Seq, 10), movementNews{path, movementOf(m)}})
+			}
+		}
+		latest, err := s.Store.AllPushes(ctx, watched)
+		if err != nil {
+			return nil, err
+		}
+		var pushed []pushNews
+		for _, p := range latest {
+			if path := paths[p.Repository]; keeps(path) {
+				pushed = append(pushed, pushNews{p.ID, path, p.State, p.Reason})
+			}
+		}
+		for _, p := range pushes.of(pushed, func(p pushNews) string { return fmt.Sprint(p.ID) }) {
+			news = append(news, event{"push", "", p})
+		}
+		work, err := s.Store.Jobs(ctx, store.JobFilter{Limit: watched})
+		if err != nil {
+			return nil, err
+		}
+		var worked []jobNews
+		for _, j := range work {
+			if path := paths[j.Repository]; sees(path) || administrator {
+				worked = append(worked, jobNews{JobOf(j), path})
+			}
+		}
+		for _, j := range jobs.of(worked, func(j jobNews) string { return fmt.Sprint(j.ID) }) {
+			news = append(news, event{"job", "", j})
+		}
+		sent, err := s.Store.Deliveries(ctx, store.DeliveryFilter{Limit: watched})
+		if err != nil {
+			return nil, err
+		}
+		var heard []deliveryNews
+		for _, d := range sent {
+			if path := paths[d.Repository]; keeps(path) {
+				heard = append(heard, deliveryNews{d.ID, d.Kind, d.State, path, d.EntityID, d.Attempts, d.Problem})
+			}
+		}
+		for _, d := range deliveries.of(heard, func(d deliveryNews) string { return d.ID }) {
+			news = append(news, event{"delivery", "", d})
+		}
+		return news, nil
+	})
+}
+
+// paths are the paths of all repositories.
+func (s *Server) paths(ctx context.Context) (map[ferry.RepositoryID]string, error) {
+	repos, err := s.Store.Repositories(ctx, store.RepositoryFilter{})
+	paths := make(map[ferry.RepositoryID]string, len(repos))
+	for _, r := range repos {
+		paths[r.ID] = r.Path()
+	}
+	return paths, err
 }
 
 // deliveryEvents streams "deliveries", the counts of admin/state, at first and

@@ -217,6 +217,24 @@ func (s *Server) syncIntegration(c *call) (Found, error) {
 	return FoundOf(found), err
 }
 
+// queuedAll says how many repositories were queued, and how many were passed
+// over since they are disabled.
+type queuedAll struct {
+	Queued  int `json:"queued"`
+	Skipped int `json:"skipped"`
+}
+
+// reindexIntegration queues the index of each of an integration's
+// repositories.
+func (s *Server) reindexIntegration(c *call) (queuedAll, error) {
+	i, err := s.Store.IntegrationBySlug(c.ctx, c.param("slug"))
+	if err != nil {
+		return queuedAll{}, err
+	}
+	n, skipped, err := s.pages.Reindex(c.ctx, i.ID)
+	return queuedAll{n, skipped}, err
+}
+
 // repositoryNames are repositories of an account by name.
 type repositoryNames struct {
 	Repositories []string `json:"repositories"`

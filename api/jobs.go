@@ -42,3 +42,14 @@ func (s *Server) cancelJob(c *call) (nothing, error) {
 	}
 	return nothing{}, s.Store.CancelJob(c.ctx, id)
 }
+
+// canceled says how many jobs were taken out of the queue.
+type canceled struct {
+	Canceled int `json:"canceled"`
+}
+
+// clearJobs cancels what is queued; what runs goes on.
+func (s *Server) clearJobs(c *call) (canceled, error) {
+	n, err := s.Store.CancelQueued(c.ctx)
+	return canceled{n}, err
+}

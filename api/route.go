@@ -140,6 +140,10 @@ func (s *Server) serve(r *route) echo.HandlerFunc {
 	}
 }
 
+// errNoRepository is the answer for a repository that is not there, and for
+// one that may not be read.
+var errNoRepository = &ferry.Message{Kind: ferry.ErrNotFound, Text: "there is no such repository, or you may not see it"}
+
 // admit decides whether the call may go on.
 func (s *Server) admit(c *call) error {
 	for name := range c.echo.QueryParams() {
@@ -165,7 +169,7 @@ func (s *Server) admit(c *call) error {
 		}
 		// What may not be read is not there, for whoever asks.
 		if path = c.repo.Path(); err != nil || !c.may(ferry.ActionRead, path) && !c.may(ferry.ActionAdmin, "") {
-			return &ferry.Message{Kind: ferry.ErrNotFound, Text: "there is no such repository, or you may not see it"}
+			return errNoRepository
 		}
 	}
 	if c.route.action == ferry.ActionAdmin {

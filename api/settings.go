@@ -5,10 +5,12 @@ import (
 	"errors"
 	"strings"
 
+	"gitferry/api/web"
 	"gitferry/internal/ferry"
 	"gitferry/internal/jira"
 	"gitferry/internal/outbox"
 	"gitferry/internal/policy"
+	"gitferry/internal/pulls"
 	"gitferry/internal/store"
 )
 
@@ -22,6 +24,58 @@ func (s *Server) setPolicy(c *call, in policy.Rules) (policy.Rules, error) {
 	return in, s.SetPolicy(c.ctx, in)
 }
 
+// policyTrialIn are rules to be tried on the newest commits of a repository;
+// left out, those that hold.
+type policyTrialIn struct {
+	Repository string        `json:"repository"` // OWNER/NAME
+	Rules      *policy.Rules `json:"rules,omitempty"`
+}
+
+// policyTrial is what the rules would have said.
+type policyTrial struct {
+	Branch  string           `json:"branch"`
+	Looked  int              `json:"looked"` // commits of the branch, at most the newest 500
+	Refused []refusedByTrial `json:"refused"`
+}
+
+type refusedByTrial struct {
+	OID     ferry.OID `json:"oid"`
+	Message string    `json:"message"`
+	Reasons []string  `json:"reasons"`
+}
+
+// tryPolicy judges what a repository has by rules that need not hold.
+func (s *Server) tryPolicy(c *call, in policyTrialIn) (policyTrial, error) {
+	owner, name, _ := strings.Cut(in.Repository, "/")
+	repo, err := s.Store.RepositoryByPath(c.ctx, owner, name)
+	if errors.Is(err, ferry.ErrNotFound) || err == nil && !c.may(ferry.ActionRead, repo.Path()) {
+		return policyTrial{}, errNoRepository
+	}
+	if err != nil {
+		return policyTrial{}, err
+	}
+	rules, err := s.Policy(c.ctx)
+	if in.Rules != nil {
+		rules, err = *in.Rules, in.Rules.Validate()
+	}
+	if err != nil {
+		return policyTrial{}, err
+	}
+	t, err := s.pages.TryPolicy(c.ctx, repo, c.subject.User, rules)
+	if err != nil {
+		return policyTrial{}, err
+	}
+	out := policyTrial{Branch: t.Branch, Looked: len(t.Commits), Refused: []refusedByTrial{}}
+	messages := make(map[ferry.OID]string, len(t.Commits))
+	for _, commit := range t.Commits {
+		messages[commit.OID] = commit.Message
+	}
+	for _, f := range t.Faults {
+		out.Refused = append(out.Refused, refusedByTrial{f.OID, messages[f.OID], f.Reasons})
+	}
+	return out, nil
+}
+
 // settings are those that are not part of something else.
 type settings struct {
 	// Resolution is given where a transition demands one.
@@ -29,13 +83,26 @@ type settings struct {
 	// PreventTransitions makes Jira take development information without
 	// running automation.
 	PreventTransitions bool `json:"jira_prevent_transitions"`
+	// What the page of an issue shows.
+	ShowRollup     bool `json:"show_rollup"`
+	ShowTags       bool `json:"show_tags"`
+	ShowMainBranch bool `json:"show_main_branch"`
+	// BranchNames is how names for new branches are made.
+	BranchNames pulls.Template `json:"branch_names"`
 }
 
 func (s *Server) getSettings(c *call) (settings, error) {
 	out := settings{Resolution: outbox.DefaultResolution}
-	err := errors.Join(s.setting(c.ctx, outbox.SettingResolution, &out.Resolution),
-		s.setting(c.ctx, outbox.SettingPreventTransitions, &out.PreventTransitions))
+	pages, err := s.pageSettings(c.ctx)
+	out.ShowRollup, out.ShowTags, out.ShowMainBranch = !pages.HideRollup, !pages.HideTags, pages.ShowMain
+	err = errors.Join(err, s.setting(c.ctx, outbox.SettingResolution, &out.Resolution),
+		s.setting(c.ctx, outbox.SettingPreventTransitions, &out.PreventTransitions),
+		s.setting(c.ctx, pulls.SettingTemplate, &out.BranchNames))
 	return out, err
+}
+
+func (s *Server) pageSettings(ctx context.Context) (p web.PageSettings, err error) {
+	return p, s.setting(ctx, web.SettingPages, &p)
 }
 
 // setting reads a setting, or leaves v where it was never set.
@@ -46,24 +113,54 @@ func (s *Server) setting(ctx context.Context, key string, v any) error {
 	return nil
 }
 
+// settingsPatch changes what it names.
 type settingsPatch struct {
-	Resolution         *string `json:"jira_resolution,omitempty"`
-	PreventTransitions *bool   `json:"jira_prevent_transitions,omitempty"`
+	Resolution         *string         `json:"jira_resolution,omitempty"`
+	PreventTransitions *bool           `json:"jira_prevent_transitions,omitempty"`
+	ShowRollup         *bool           `json:"show_rollup,omitempty"`
+	ShowTags           *bool           `json:"show_tags,omitempty"`
+	ShowMainBranch     *bool           `json:"show_main_branch,omitempty"`
+	BranchNames        *pulls.Template `json:"branch_names,omitempty"`
 }
 
 func (s *Server) changeSettings(c *call, in settingsPatch) (settings, error) {
-	if in.Resolution != nil {
-		if r := *in.Resolution; r == "" || len(r) > 255 {
-			return settings{}, &ferry.Message{Kind: ferry.ErrInvalid, Text: "jira_resolution: want the name of a resolution"}
-		}
-		if err := s.Store.SetSetting(c.ctx, outbox.SettingResolution, *in.Resolution); err != nil {
+	// Nothing is written before all is found good.
+	if r := in.Resolution; r != nil && (*r == "" || len(*r) > 255) {
+		return settings{}, &ferry.Message{Kind: ferry.ErrInvalid, Text: "jira_resolution: want the name of a resolution"}
+	}
+	if in.BranchNames != nil {
+		if err := in.BranchNames.Validate(); err != nil {
 			return settings{}, err
 		}
 	}
+	pages, err := s.pageSettings(c.ctx)
+	if err != nil {
+		return settings{}, err
+	}
+	before := pages
+	if in.ShowRollup != nil {
+		pages.HideRollup = !*in.ShowRollup
+	}
+	if in.ShowTags != nil {
+		pages.HideTags = !*in.ShowTags
+	}
+	if in.ShowMainBranch != nil {
+		pages.ShowMain = *in.ShowMainBranch
+	}
+	if pages != before {
+		err = s.Store.SetSetting(c.ctx, web.SettingPages, pages)
+	}
+	if in.Resolution != nil {
+		err = errors.Join(err, s.Store.SetSetting(c.ctx, outbox.SettingResolution, *in.Resolution))
+	}
 	if in.PreventTransitions != nil {
-		if err := s.Store.SetSetting(c.ctx, outbox.SettingPreventTransitions, *in.PreventTransitions); err != nil {
-			return settings{}, err
-		}
+		err = errors.Join(err, s.Store.SetSetting(c.ctx, outbox.SettingPreventTransitions, *in.PreventTransitions))
+	}
+	if in.BranchNames != nil {
+		err = errors.Join(err, s.Store.SetSetting(c.ctx, pulls.SettingTemplate, *in.BranchNames))
+	}
+	if err != nil {
+		return settings{}, err
 	}
 	return s.getSettings(c)
 }

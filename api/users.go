@@ -1,7 +1,6 @@
 package api
 
 import (
-	"slices"
 	"time"
 
 	"gitferry/internal/ferry"
@@ -84,13 +83,20 @@ func (s *Server) changeUser(c *call, in userPatch) (User, error) {
 	if in.Aliases != nil {
 		u.Aliases = *in.Aliases
 	}
+	before := u
 	if in.Admin != nil {
 		u.Admin = *in.Admin
 	}
 	if in.Disabled != nil {
 		u.Disabled = *in.Disabled
 	}
-	return UserOf(u), s.Store.UpdateUser(c.ctx, u)
+	if err := s.Store.UpdateUser(c.ctx, u); err != nil {
+		return User{}, err
+	}
+	if u.Admin != before.Admin || u.Disabled { // rights changed: sign in anew
+		err = s.Store.EndSessions(c.ctx, u.ID, 0)
+	}
+	return UserOf(u), err
 }
 
 func (s *Server) removeUser(c *call) (nothing, error) {
@@ -149,20 +155,5 @@ func (s *Server) addGrant(c *call, in grantIn) (Grant, error) {
 }
 
 func (s *Server) removeGrant(c *call) (nothing, error) {
-	id, err := c.number("id")
-	if err != nil {
-		return nothing{}, err
-	}
-	u, err := s.user(c)
-	if err != nil {
-		return nothing{}, err
-	}
-	all, err := s.Store.Grants(c.ctx, u.ID)
-	if err != nil {
-		return nothing{}, err
-	}
-	if !slices.ContainsFunc(all, func(g ferry.Grant) bool { return g.ID == id }) {
-		return nothing{}, ferry.ErrNotFound
-	}
-	return nothing{}, s.Store.RemoveGrant(c.ctx, id)
+	return removeOwned(s, c, s.Store.Grants, func(g ferry.Grant) int64 { return g.ID }, s.Store.RemoveGrant)
 }

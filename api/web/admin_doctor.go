@@ -54,22 +54,65 @@ func (s *Server) adminDoctor(r *request) error {
 	if v.Commit == "" && v.Issue == "" {
 		return s.render(r, http.StatusOK, "admin_doctor", &v)
 	}
-	key, err := ferry.ParseIssueKey(v.Issue)
-	if err != nil {
-		v.Problem = "Enter an issue key such as DEMO-1."
+	if err := s.examineAsked(r.ctx(), &v); err != nil {
+		if v.Problem = text(err); v.Problem == "" || v.Asked {
+			return err
+		}
 		return s.render(r, http.StatusUnprocessableEntity, "admin_doctor", &v)
-	}
-	if len(v.Commit) < 7 || len(v.Commit) > 40 || strings.Trim(v.Commit, "0123456789abcdef") != "" {
-		v.Problem = "Enter 7 to 40 digits of the commit id."
-		return s.render(r, http.StatusUnprocessableEntity, "admin_doctor", &v)
-	}
-	ctx, cancel := context.WithTimeout(r.ctx(), viewTime)
-	defer cancel()
-	v.Asked = true
-	if err := s.examine(ctx, &v, key); err != nil {
-		return err
 	}
 	return s.render(r, http.StatusOK, "admin_doctor", &v)
+}
+
+// examineAsked runs the checks if what was asked for makes sense; Asked says
+// whether it did.
+func (s *Server) examineAsked(ctx context.Context, v *doctorView) error {
+	key, err := ferry.ParseIssueKey(v.Issue)
+	if err != nil {
+		return &ferry.Message{Kind: ferry.ErrInvalid, Text: "Enter an issue key such as DEMO-1."}
+	}
+	if len(v.Commit) < 7 || len(v.Commit) > 40 || strings.Trim(v.Commit, "0123456789abcdef") != "" {
+		return &ferry.Message{Kind: ferry.ErrInvalid, Text: "Enter 7 to 40 digits of the commit id."}
+	}
+	ctx, cancel := context.WithTimeout(ctx, viewTime)
+	defer cancel()
+	v.Asked = true
+	return s.examine(ctx, v, key)
+}
+
+// An Examination says where a commit got to on its way to an issue.
+type Examination struct {
+	OK      bool               `json:"ok"`
+	Verdict string             `json:"verdict"`
+	Checks  []ExaminationCheck `json:"checks"` // in the order of the way, up to the first that fails
+}
+
+// An ExaminationCheck is one question on the way. State is ok, failed or
+// skipped; Remedy says what to do after a failure.
+type ExaminationCheck struct {
+	What   string `json:"what"`
+	State  string `json:"state"`
+	Text   string `json:"text"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// Examine finds out why a commit, named by 7 or more digits of its id, does
+// not show at an issue; repo 0 looks in all repositories. It fails with
+// ferry.ErrInvalid if issue or commit cannot be any.
+func (s *Server) Examine(ctx context.Context, commit, issue string, repo ferry.RepositoryID) (Examination, error) {
+	v := doctorView{Commit: strings.ToLower(commit), Issue: strings.ToUpper(issue), Repo: repo}
+	var err error
+	if v.Repos, err = s.Store.Repositories(ctx, store.RepositoryFilter{}); err != nil {
+		return Examination{}, err
+	}
+	if err := s.examineAsked(ctx, &v); err != nil {
+		return Examination{}, err
+	}
+	out := Examination{OK: v.OK, Verdict: v.Verdict, Checks: []ExaminationCheck{}}
+	for _, row := range v.Rows {
+		state := map[lozenge]string{checkOK: "ok", checkBad: "failed", checkSkip: "skipped"}[row.State]
+		out.Checks = append(out.Checks, ExaminationCheck{What: row.What, State: state, Text: row.Text, Remedy: row.Remedy})
+	}
+	return out, nil
 }
 
 // examine runs the checks in the order of a commit's way and stops at the

@@ -143,7 +143,16 @@ func queuedText(n, skipped int) string {
 }
 
 func (s *Server) reindexIntegration(r *request, id ferry.IntegrationID) (queued, skipped int, err error) {
-	repos, err := s.Store.Repositories(r.ctx(), store.RepositoryFilter{Integration: id})
+	if queued, skipped, err = s.Reindex(r.ctx(), id); err == nil {
+		s.audit(r, "integration.reindex", fmt.Sprintf("integration %d", id), "")
+	}
+	return queued, skipped, err
+}
+
+// Reindex queues the index of the repositories of an integration; those that
+// are disabled are skipped.
+func (s *Server) Reindex(ctx context.Context, id ferry.IntegrationID) (queued, skipped int, err error) {
+	repos, err := s.Store.Repositories(ctx, store.RepositoryFilter{Integration: id})
 	if err != nil {
 		return 0, 0, err
 	}
@@ -152,18 +161,17 @@ func (s *Server) reindexIntegration(r *request, id ferry.IntegrationID) (queued,
 			skipped++
 			continue
 		}
-		if err := s.reindex(r, repo); err != nil {
+		if err := s.reindex(ctx, repo); err != nil {
 			return queued, skipped, err
 		}
 		queued++
 	}
-	s.audit(r, "integration.reindex", fmt.Sprintf("integration %d", id), "")
 	return queued, skipped, nil
 }
 
 // reindex queues a reindex by hand.
-func (s *Server) reindex(r *request, repo ferry.Repository) error {
-	_, err := s.Store.Enqueue(r.ctx(), store.Job{Repository: repo.ID, Op: store.OpReindex, Source: "manual", Priority: 24})
+func (s *Server) reindex(ctx context.Context, repo ferry.Repository) error {
+	_, err := s.Store.Enqueue(ctx, store.Job{Repository: repo.ID, Op: store.OpReindex, Source: "manual", Priority: 24})
 	s.Index.Wake(repo.ID)
 	return err
 }

@@ -11,7 +11,7 @@ import (
 	"gitferry/internal/policy"
 )
 
-// maxTried bounds the commits of a dry run.
+// maxDryRun bounds the commits of a dry run.
 const maxDryRun = 500
 
 type policyView struct {
@@ -139,24 +139,16 @@ func (s *Server) tryPolicy(r *request, f policyForm, rules policy.Rules) error {
 	}
 	repo := v.Repos[i]
 	v.Try = repo.ID
-	q := *r
-	q.repo = repo
-	h, err := s.repoHead(&q, "")
-	if err != nil {
-		return err
-	}
-	tip, ok := h.mainPlace()
-	if !ok {
-		v.Problem = repo.Path() + " has no commit yet."
-		return s.render(r, http.StatusUnprocessableEntity, "admin_policy", &v)
-	}
 	ctx, cancel := context.WithTimeout(r.ctx(), viewTime)
 	defer cancel()
-	list, err := s.Git.History(ctx, s.Mirror.Path(repo.ID), git.History{Tips: []ferry.OID{tip.OID}, Max: maxDryRun})
+	trial, err := s.TryPolicy(ctx, repo, r.subject.User, rules)
 	if err != nil {
-		return notCopied(err)
+		if v.Problem = text(err); v.Problem == "" {
+			return err
+		}
+		return s.render(r, http.StatusUnprocessableEntity, "admin_policy", &v)
 	}
-	rows, err := s.gitRows(ctx, repo, list)
+	rows, err := s.gitRows(ctx, repo, trial.Commits)
 	if err != nil {
 		return err
 	}
@@ -164,22 +156,48 @@ func (s *Server) tryPolicy(r *request, f policyForm, rules policy.Rules) error {
 	for _, row := range rows {
 		byOID[row.OID] = row
 	}
+	v.Result = &dryRun{Path: repo.Path(), Branch: trial.Branch, Looked: len(trial.Commits), Refused: len(trial.Faults)}
+	for _, fault := range trial.Faults[:min(len(trial.Faults), maxDryRows)] {
+		v.Result.Rows = append(v.Result.Rows, dryRow{byOID[fault.OID], fault.Reasons})
+	}
+	return s.render(r, http.StatusOK, "admin_policy", &v)
+}
+
+// A PolicyTrial is what rules would have said to the newest commits of a main
+// branch, had somebody pushed them together.
+type PolicyTrial struct {
+	Branch  string       // short name
+	Commits []git.Commit // that were judged, newest first; at most 500
+	Faults  []policy.Finding
+}
+
+// TryPolicy judges the newest commits of a repository's main branch by rules
+// that need not hold, as if pusher pushed them. It fails with
+// ferry.ErrConflict while there is no commit.
+func (s *Server) TryPolicy(ctx context.Context, repo ferry.Repository, pusher ferry.User, rules policy.Rules) (PolicyTrial, error) {
+	h := repoHead{Repo: repo}
+	if err := s.readRefs(ctx, &h); err != nil {
+		return PolicyTrial{}, err
+	}
+	tip, ok := h.mainPlace()
+	if !ok {
+		return PolicyTrial{}, &ferry.Message{Kind: ferry.ErrConflict, Text: repo.Path() + " has no commit yet."}
+	}
+	list, err := s.Git.History(ctx, s.Mirror.Path(repo.ID), git.History{Tips: []ferry.OID{tip.OID}, Max: maxDryRun})
+	if err != nil {
+		return PolicyTrial{}, notCopied(err)
+	}
 	options, err := s.ParseOptions(ctx)
 	if err != nil {
-		return err
+		return PolicyTrial{}, err
 	}
-	push := policy.Push{Repository: repo, Pusher: r.subject.User, Updates: []policy.Update{{RefUpdate: ferry.RefUpdate{Name: tip.Ref, New: tip.OID}}}}
+	push := policy.Push{Repository: repo, Pusher: pusher, Updates: []policy.Update{{RefUpdate: ferry.RefUpdate{Name: tip.Ref, New: tip.OID}}}}
 	for _, c := range slices.Backward(list) { // parents before children
 		push.Commits = append(push.Commits, policy.Commit{OID: c.OID, Parents: len(c.Parents), AuthorName: c.AuthorName, AuthorEmail: c.AuthorEmail, Message: c.Message, Refs: []ferry.RefName{tip.Ref}})
 	}
-	verdict := policy.Judge(ctx, push, rules, s.issueStates, options)
-	v.Result = &dryRun{Path: repo.Path(), Branch: h.Default, Looked: len(list)}
-	for _, fault := range slices.Backward(verdict.Faults()) {
-		if v.Result.Refused++; v.Result.Refused <= maxDryRows {
-			v.Result.Rows = append(v.Result.Rows, dryRow{byOID[fault.OID], fault.Reasons})
-		}
-	}
-	return s.render(r, http.StatusOK, "admin_policy", &v)
+	faults := policy.Judge(ctx, push, rules, s.issueStates, options).Faults()
+	slices.Reverse(faults)
+	return PolicyTrial{Branch: h.Default, Commits: list, Faults: faults}, nil
 }
 
 // issueStates answers the policy's question from the books or from Jira.

@@ -105,7 +105,7 @@ func (s *Server) adminRepositoriesPost(r *request) error {
 				skipped++
 				continue
 			}
-			err = s.reindex(r, repo)
+			err = s.reindex(r.ctx(), repo)
 		case "enable", "disable":
 			repo.State = ferry.RepositoryEnabled
 			if what == "disable" {

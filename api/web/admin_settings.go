@@ -3,7 +3,6 @@ package web
 import (
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"gitferry/internal/ferry"
@@ -11,20 +10,20 @@ import (
 	"gitferry/internal/pulls"
 )
 
-// settingPages is the setting that holds general.
-const settingPages = "pages"
+// SettingPages is the setting that holds PageSettings.
+const SettingPages = "pages"
 
-// general are settings of the pages.
-type general struct {
+// PageSettings say what the pages show; the zero value holds at first.
+type PageSettings struct {
 	HideRollup bool `json:"hide_rollup,omitempty"`
 	HideTags   bool `json:"hide_tags,omitempty"`
 	ShowMain   bool `json:"show_main,omitempty"` // list the main branch in the panel
 }
 
-// general reads the settings of the pages.
-func (s *Server) general(r *request) (general, error) {
-	var g general
-	err := s.Store.Setting(r.ctx(), settingPages, &g)
+// pageSettings reads the settings of the pages.
+func (s *Server) pageSettings(r *request) (PageSettings, error) {
+	var g PageSettings
+	err := s.Store.Setting(r.ctx(), SettingPages, &g)
 	if errors.Is(err, ferry.ErrNotFound) {
 		return g, nil
 	}
@@ -36,7 +35,7 @@ type settingsView struct {
 	Section    string
 	Template   pulls.Template
 	Unknown    []string // variables of the template without meaning
-	G          general
+	G          PageSettings
 	Resolution string
 	Prevent    bool
 	Processor  string // "" while no Jira is connected
@@ -48,7 +47,7 @@ type settingsView struct {
 func (s *Server) adminSettings(r *request) error {
 	v := settingsView{page: s.page(r, "General settings", "admin"), Section: "settings", Resolution: outbox.DefaultResolution, PublicURL: s.PublicURL, SSHHost: s.SSHHost}
 	var err error
-	if v.G, err = s.general(r); err != nil {
+	if v.G, err = s.pageSettings(r); err != nil {
 		return err
 	}
 	for key, into := range map[string]any{outbox.SettingResolution: &v.Resolution, outbox.SettingPreventTransitions: &v.Prevent, pulls.SettingTemplate: &v.Template} {
@@ -77,17 +76,17 @@ func (s *Server) adminSettings(r *request) error {
 }
 
 func (s *Server) adminSettingsPost(r *request) error {
-	g := general{HideRollup: !r.ticked("rollup"), HideTags: !r.ticked("tags"), ShowMain: r.ticked("show_main")}
+	g := PageSettings{HideRollup: !r.ticked("rollup"), HideTags: !r.ticked("tags"), ShowMain: r.ticked("show_main")}
 	resolution := r.form("resolution")
 	if resolution == "" || len(resolution) > 255 {
 		return &ferry.Message{Kind: ferry.ErrInvalid, Text: "Enter the name of a resolution, for example Done."}
 	}
 	template := pulls.Template{Text: r.form("template"), Separator: r.form("separator"), ASCII: r.ticked("ascii")}
 	template.Max, _ = strconv.Atoi(r.form("max")) // zero is the default
-	if len(template.Text) > pulls.DefaultMaxName || !slices.Contains([]string{"", "-", "_", "."}, template.Separator) || template.Max < 0 || template.Max > pulls.MaxBranchName {
-		return &ferry.Message{Kind: ferry.ErrInvalid, Text: "The branch name template has at most 250 characters, its separator is -, _ or a dot, and names have at most 256 characters."}
+	if err := template.Validate(); err != nil {
+		return err
 	}
-	for key, value := range map[string]any{settingPages: g, pulls.SettingTemplate: template, outbox.SettingResolution: resolution, outbox.SettingPreventTransitions: r.ticked("prevent")} {
+	for key, value := range map[string]any{SettingPages: g, pulls.SettingTemplate: template, outbox.SettingResolution: resolution, outbox.SettingPreventTransitions: r.ticked("prevent")} {
 		if err := s.Store.SetSetting(r.ctx(), key, value); err != nil {
 			return err
 		}

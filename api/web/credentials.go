@@ -16,25 +16,16 @@ func (s *Server) setPassword(r *request, u ferry.User, own bool) error {
 		return s.userRefused(r, u, own, &ferry.Message{Kind: ferry.ErrDenied, Text: "Passwords are not accepted over clear text."})
 	}
 	if own {
-		if !s.tries.allow("account "+u.Name, triesPerAccount, r.now) {
-			return s.userRefused(r, u, own, &ferry.Message{Kind: ferry.ErrDenied, Text: "Too many tries. Wait a minute and try again."})
+		if err := s.ConfirmPassword(r.ctx(), u, r.FormValue("current")); err != nil {
+			return s.userRefused(r, u, own, err)
 		}
-		if _, err := s.passwordUser(r, u.Name, r.FormValue("current")); err != nil {
-			return s.userRefused(r, u, own, &ferry.Message{Kind: ferry.ErrInvalid, Text: "The present password is wrong."})
-		}
-	}
-	if err := checkPassword(r.FormValue("password"), u.Name); err != nil {
-		return s.userRefused(r, u, own, err)
-	}
-	if err := s.Store.SetPassword(r.ctx(), u.ID, HashPassword(r.FormValue("password"))); err != nil {
-		return err
 	}
 	keep := int64(0)
 	if u.ID == r.subject.User.ID {
 		keep = r.session.ID
 	}
-	if err := s.Store.EndSessions(r.ctx(), u.ID, keep); err != nil {
-		return err
+	if err := s.ChangePassword(r.ctx(), u, r.FormValue("password"), keep); err != nil {
+		return s.userRefused(r, u, own, err)
 	}
 	s.audit(r, "password.set", "user "+u.Name, "")
 	back := userPath(u.ID)

@@ -45,7 +45,7 @@ type issueView struct {
 	MayMake  bool         // branches and pull requests
 	ByHand   []store.HandLink
 	NoDev    bool // Jira does not let the reader see development information
-	G        general
+	G        PageSettings
 }
 
 // issue shows what belongs to an issue.
@@ -75,7 +75,7 @@ func (s *Server) issue(r *request) error {
 	if v.Issue.MovedTo != "" && v.Issue.MovedTo != key {
 		return r.Redirect(http.StatusSeeOther, "/issues/"+string(v.Issue.MovedTo))
 	}
-	if v.G, err = s.general(r); err != nil {
+	if v.G, err = s.pageSettings(r); err != nil {
 		return err
 	}
 	repos, err := s.readable(r)

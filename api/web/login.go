@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -49,7 +50,7 @@ func (s *Server) loginPost(r *request) error {
 		s.loginAudit(r, name, "refused", "too many tries")
 		return refuse(http.StatusTooManyRequests, "Too many tries. Wait a minute and try again.")
 	}
-	user, err := s.passwordUser(r, name, r.FormValue("password"))
+	user, err := s.passwordUser(r.ctx(), name, r.FormValue("password"))
 	if errors.Is(err, ferry.ErrDenied) {
 		s.loginAudit(r, name, "refused", "")
 		return refuse(http.StatusUnauthorized, "Name or password is wrong.")
@@ -66,14 +67,14 @@ func (s *Server) loginPost(r *request) error {
 
 // passwordUser returns the user of a name and password, else ferry.ErrDenied.
 // All refusals take the same time.
-func (s *Server) passwordUser(r *request, name, password string) (ferry.User, error) {
+func (s *Server) passwordUser(ctx context.Context, name, password string) (ferry.User, error) {
 	if len(password) > 1024 {
 		password = ""
 	}
 	hash := ""
-	user, err := s.Store.UserByName(r.ctx(), name)
+	user, err := s.Store.UserByName(ctx, name)
 	if err == nil {
-		hash, err = s.Store.PasswordHash(r.ctx(), user.ID)
+		hash, err = s.Store.PasswordHash(ctx, user.ID)
 	}
 	if err != nil && !errors.Is(err, ferry.ErrNotFound) {
 		return user, err

@@ -9,10 +9,9 @@ import (
 	"gitferry/internal/store"
 )
 
-// Names of preferences.
-const (
-	prefTheme = "theme"
-)
+// PreferenceTheme is the preference that holds how the pages look: light, dark,
+// or empty for what the browser says.
+const PreferenceTheme = "theme"
 
 func integrationPath(id ferry.IntegrationID) string {
 	return "/admin/integrations/" + strconv.FormatInt(int64(id), 10)

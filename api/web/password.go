@@ -1,9 +1,11 @@
 package web
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -62,6 +64,33 @@ func (s *Server) passwordFits(password, hash string) bool {
 	}
 	got := argon2.IDKey([]byte(password), salt, uint32(time), uint32(memory), uint8(threads), uint32(len(want)))
 	return subtle.ConstantTimeCompare(got, want) == 1
+}
+
+// ConfirmPassword has somebody show that the present password is known. It
+// fails with ferry.ErrInvalid if it is wrong, and with ferry.ErrDenied after
+// too many tries.
+func (s *Server) ConfirmPassword(ctx context.Context, u ferry.User, current string) error {
+	if !s.tries.allow("account "+u.Name, triesPerAccount, s.Now()) {
+		return &ferry.Message{Kind: ferry.ErrDenied, Text: "Too many tries. Wait a minute and try again."}
+	}
+	_, err := s.passwordUser(ctx, u.Name, current)
+	if errors.Is(err, ferry.ErrDenied) {
+		return &ferry.Message{Kind: ferry.ErrInvalid, Text: "The present password is wrong."}
+	}
+	return err
+}
+
+// ChangePassword gives a user a password and ends the user's sessions but the
+// one with the number keep, 0 for none. It fails with ferry.ErrInvalid, in
+// words for people, if the password is not good enough.
+func (s *Server) ChangePassword(ctx context.Context, u ferry.User, password string, keep int64) error {
+	if err := checkPassword(password, u.Name); err != nil {
+		return err
+	}
+	if err := s.Store.SetPassword(ctx, u.ID, HashPassword(password)); err != nil {
+		return err
+	}
+	return s.Store.EndSessions(ctx, u.ID, keep)
 }
 
 // checkPassword says why a new password is not good enough.

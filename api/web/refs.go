@@ -63,7 +63,7 @@ func (s *Server) repoHead(r *request, tab string) (repoHead, error) {
 		return h, err
 	}
 	h.Name = namesOf(repos)[r.repo.ID]
-	if h.view, err = s.Mirror.View(r.ctx(), r.repo); err != nil {
+	if err := s.readRefs(r.ctx(), &h); err != nil {
 		return h, err
 	}
 	h.CheckedAt = h.view.LookedAt
@@ -71,6 +71,18 @@ func (s *Server) repoHead(r *request, tab string) (repoHead, error) {
 		h.Stale = display(text(h.view.Failure), "the upstream does not answer")
 	}
 	h.State = repoState(r.repo, h.view.Failure, h.view.Copied, len(h.view.Refs) == 0)
+	h.CloneHTTP = s.PublicURL + h.Base + ".git"
+	if s.SSHHost != "" {
+		h.CloneSSH = "ssh://git@" + s.SSHHost + h.Base
+	}
+	return h, nil
+}
+
+// readRefs fills what the mirror knows of h.Repo: refs and the main branch.
+func (s *Server) readRefs(ctx context.Context, h *repoHead) (err error) {
+	if h.view, err = s.Mirror.View(ctx, h.Repo); err != nil {
+		return err
+	}
 	for _, ref := range h.view.Refs {
 		name := ferry.RefName(ref.Name)
 		switch {
@@ -84,11 +96,7 @@ func (s *Server) repoHead(r *request, tab string) (repoHead, error) {
 	if i := slices.Index(h.Branches, h.Default); i > 0 { // main first
 		h.Branches = slices.Insert(slices.Delete(h.Branches, i, i+1), 0, h.Default)
 	}
-	h.CloneHTTP = s.PublicURL + h.Base + ".git"
-	if s.SSHHost != "" {
-		h.CloneSSH = "ssh://git@" + s.SSHHost + h.Base
-	}
-	return h, nil
+	return nil
 }
 
 // mainBranch is the branch against which others are measured: the host's,

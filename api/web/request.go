@@ -179,7 +179,7 @@ func (s *Server) readSession(r *request) error {
 		return err
 	}
 	r.subject, r.session, r.cookie = subject, session, c.Value
-	if err := s.Store.Preference(r.ctx(), subject.User.ID, prefTheme, &r.theme); err != nil && !errors.Is(err, ferry.ErrNotFound) {
+	if err := s.Store.Preference(r.ctx(), subject.User.ID, PreferenceTheme, &r.theme); err != nil && !errors.Is(err, ferry.ErrNotFound) {
 		return err
 	}
 	return nil

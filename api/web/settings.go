@@ -26,7 +26,7 @@ func (s *Server) userSettingsPost(r *request) error {
 		if !slices.Contains([]string{"", "light", "dark"}, theme) {
 			return ferry.ErrInvalid
 		}
-		if err := s.Store.SetPreference(r.ctx(), u.ID, prefTheme, theme); err != nil {
+		if err := s.Store.SetPreference(r.ctx(), u.ID, PreferenceTheme, theme); err != nil {
 			return err
 		}
 		return s.done(r, "/settings", "Saved.")

@@ -3,7 +3,6 @@ package web
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -42,23 +41,21 @@ func (s *Server) ownSettings(r *request, v *userView) error {
 	if err != nil {
 		return err
 	}
-	for project, id := range d.Repository {
-		v.Defaults = append(v.Defaults, defaultRow{Project: project, Repo: display(names[id], "a repository that is gone"), RepoID: id, What: "default repository", Do: "default-repo", Gone: names[id] == ""})
-	}
-	for what, branches := range map[string]map[string]string{"source branch ": d.Source, "target branch ": d.Target} {
-		for key, branch := range branches {
-			var id int64
-			var project string
-			if n, err := fmt.Sscanf(key, "%d %s", &id, &project); n != 2 || err != nil {
-				continue
-			}
-			row := defaultRow{Project: project, Repo: display(names[ferry.RepositoryID(id)], "a repository that is gone"), RepoID: ferry.RepositoryID(id), What: what + branch, Do: "default-branch"}
-			refs, err := s.Store.Refs(r.ctx(), row.RepoID)
-			if err != nil {
-				return err
-			}
-			row.Gone = refs[ferry.RefName("refs/heads/"+branch)].IsZero()
+	for _, o := range d.All() {
+		row := defaultRow{Project: o.Project, Repo: display(names[o.Repository], "a repository that is gone"), RepoID: o.Repository}
+		if o.Main {
+			row.What, row.Do, row.Gone = "default repository", "default-repo", names[o.Repository] == ""
 			v.Defaults = append(v.Defaults, row)
+		}
+		refs, err := s.Store.Refs(r.ctx(), o.Repository)
+		if err != nil {
+			return err
+		}
+		row.Do = "default-branch"
+		for _, b := range []struct{ what, branch string }{{"source branch ", o.Source}, {"target branch ", o.Target}} {
+			if row.What, row.Gone = b.what+b.branch, refs[ferry.RefName("refs/heads/"+b.branch)].IsZero(); b.branch != "" {
+				v.Defaults = append(v.Defaults, row)
+			}
 		}
 	}
 	slices.SortFunc(v.Defaults, func(a, b defaultRow) int {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"gitferry/api"
 	"gitferry/internal/ferry"
 	"gitferry/internal/policy"
 	"gitferry/internal/smartcommit"
@@ -26,4 +27,9 @@ func (a *app) setPolicy(ctx context.Context, r policy.Rules) error {
 func (a *app) readingOptions(ctx context.Context) (smartcommit.Options, error) {
 	o, _, err := a.parseOptions(ctx)
 	return o, err
+}
+
+func (a *app) check(ctx context.Context) api.CheckReport {
+	found := checkAll(ctx, a.cfg, a.connector())
+	return api.CheckReport{OK: found.ok(), Findings: found}
 }

@@ -17,6 +17,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"gitferry/api"
+	"gitferry/internal/config"
+	"gitferry/internal/store"
 )
 
 // A backup is a gzipped tar of the manifest and then the files it names, all
@@ -33,56 +37,81 @@ const (
 // backupFiles are the files of a backup besides the books; each may be absent.
 var backupFiles = []string{"ssh_host_ed25519_key", "ssh_host_rsa_key", backupJournal}
 
-type manifest struct {
-	Format   int          `json:"format"`
-	Version  string       `json:"version"` // of gitferry
-	Instance string       `json:"instance"`
-	MadeAt   time.Time    `json:"made_at"`
-	Files    []backupFile `json:"files"`
-}
-
-type backupFile struct {
-	Name   string `json:"name"`
-	Size   int64  `json:"size"`
-	SHA256 string `json:"sha256"`
-}
+type (
+	manifest   = api.Backup
+	backupFile = api.BackupFile
+)
 
 func backupCommand() *cobra.Command {
 	return booksFlags(&cobra.Command{Use: "backup FILE", Short: "write a consistent copy of books, host keys and settings", Args: takes("FILE"),
 		RunE: change("backup", backup)})
 }
 
-// backup writes the archive under its name only when it is complete.
 func backup(ctx context.Context, b *books, args []string) error {
-	scratch, err := os.MkdirTemp(b.cfg.DataDir, "backup-")
+	m, err := makeBackup(ctx, b.cfg, b.store, args[0])
 	if err != nil {
-		return fmt.Errorf("making room for the backup: %w", err)
-	}
-	defer os.RemoveAll(scratch)
-	if err := b.store.Backup(ctx, filepath.Join(scratch, backupBooks)); err != nil {
 		return err
 	}
+	key, _ := b.cfg.MasterKeyPath()
+	return b.done(m, "%s written; it is of no use without the master key %s, keep a copy of that elsewhere", args[0], key)
+}
+
+// makeBackup writes the archive under its name only when it is complete.
+func makeBackup(ctx context.Context, cfg *config.Config, st *store.Store, path string) (manifest, error) {
+	scratch, err := os.MkdirTemp(cfg.DataDir, "backup-")
+	if err != nil {
+		return manifest{}, fmt.Errorf("making room for the backup: %w", err)
+	}
+	defer os.RemoveAll(scratch)
+	if err := st.Backup(ctx, filepath.Join(scratch, backupBooks)); err != nil {
+		return manifest{}, err
+	}
 	for _, name := range backupFiles {
-		if err := copyFile(filepath.Join(scratch, name), filepath.Join(b.cfg.DataDir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("copying %s: %w", name, err)
+		if err := copyFile(filepath.Join(scratch, name), filepath.Join(cfg.DataDir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return manifest{}, fmt.Errorf("copying %s: %w", name, err)
 		}
 	}
-	m := manifest{Format: backupFormat, Version: version, Instance: b.store.InstanceID(), MadeAt: time.Now().UTC().Truncate(time.Second)}
+	m := manifest{Format: backupFormat, Version: version, Instance: st.InstanceID(), MadeAt: time.Now().UTC().Truncate(time.Second)}
 	for _, name := range append([]string{backupBooks}, backupFiles...) {
 		f, err := describeFile(scratch, name)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return err
+			return manifest{}, err
 		}
 		m.Files = append(m.Files, f)
 	}
-	if err := writeBackup(args[0], scratch, m); err != nil {
-		return fmt.Errorf("writing %s: %w", args[0], err)
+	if err := writeBackup(path, scratch, m); err != nil {
+		return manifest{}, fmt.Errorf("writing %s: %w", path, err)
 	}
-	key, _ := b.cfg.MasterKeyPath()
-	return b.done(m, "%s written; it is of no use without the master key %s, keep a copy of that elsewhere", args[0], key)
+	return m, nil
+}
+
+// Where backups that the API asks for go, below the data directory, and how
+// many of them are kept.
+const (
+	backupsDir  = "backups"
+	backupsKept = 10
+)
+
+// backupNow makes a backup in the data directory. Older ones that came about
+// that way go once there are more than backupsKept.
+func (a *app) backupNow(ctx context.Context) (api.BackupMade, error) {
+	dir := filepath.Join(a.cfg.DataDir, backupsDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return api.BackupMade{}, fmt.Errorf("making room for the backup: %w", err)
+	}
+	name := "gitferry-" + time.Now().UTC().Format("20060102T150405.000Z") + ".tgz"
+	m, err := makeBackup(ctx, a.cfg, a.store, filepath.Join(dir, name))
+	if err != nil {
+		return api.BackupMade{}, err
+	}
+	kept, err := filepath.Glob(filepath.Join(dir, "gitferry-*.tgz")) // by name, so the oldest first
+	for _, old := range kept[:max(0, len(kept)-backupsKept)] {
+		err = errors.Join(err, os.Remove(old))
+	}
+	return api.BackupMade{File: backupsDir + "/" + name, Backup: m}, err
 }
 
 func copyFile(to, from string) error {

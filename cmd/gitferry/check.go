@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"gitferry/api"
 	"gitferry/internal/codecommit"
 	"gitferry/internal/config"
 	"gitferry/internal/discovery"
@@ -19,21 +20,10 @@ import (
 	"gitferry/internal/git"
 	"gitferry/internal/outbox"
 	"gitferry/internal/store"
-	"gitferry/internal/upstream"
 )
 
 // A finding is one line of a check.
-type finding struct {
-	Area   string `json:"area"` // configuration, git, disk, books, an integration's slug, jira
-	What   string `json:"what"`
-	State  string `json:"state"`  // ok, missing, unknown or failed
-	Needed bool   `json:"needed"` // a failure makes the check fail
-	Detail string `json:"detail,omitempty"`
-	// Actions are IAM actions that belong to the feature, Policy grants the
-	// missing ones.
-	Actions []string `json:"actions,omitempty"`
-	Policy  string   `json:"policy,omitempty"`
-}
+type finding = api.Finding
 
 const (
 	stateOK     = "ok"
@@ -63,11 +53,17 @@ func failure(area, what string, err error) finding {
 func checkCommand() *cobra.Command {
 	return booksFlags(&cobra.Command{Use: "check", Short: "check configuration, git, credentials, permissions, Jira and disk", Args: takes(),
 		RunE: withBooks(func(ctx context.Context, b *books, _ []string) error {
-			found := findings{success("configuration", "read", "data in "+b.cfg.DataDir)}
-			found = append(found, checkGit(ctx), checkDisk(b.cfg), checkBooks(ctx, b.store))
-			found = append(found, checkIntegrations(ctx, b)...)
-			return b.showFindings(append(found, probeJira(ctx, b.store)...))
+			c, dialer := b.connector()
+			defer dialer.Close()
+			return b.showFindings(checkAll(ctx, b.cfg, c))
 		})})
+}
+
+// checkAll checks everything that gitferry stands on.
+func checkAll(ctx context.Context, cfg *config.Config, c connector) findings {
+	found := findings{success("configuration", "read", "data in "+cfg.DataDir), checkGit(ctx), checkDisk(cfg), checkBooks(ctx, c.store)}
+	found = append(found, checkIntegrations(ctx, c)...)
+	return append(found, probeJira(ctx, c.store)...)
 }
 
 // showFindings prints findings and fails if something needed does not work.
@@ -76,10 +72,7 @@ func (b *books) showFindings(found findings) error {
 	for _, f := range found {
 		rows = append(rows, []string{f.Area, f.What, f.State, orDash(strings.Join(f.Actions, " ")), orDash(f.Detail)})
 	}
-	report := struct {
-		OK       bool     `json:"ok"`
-		Findings findings `json:"findings"`
-	}{found.ok(), found}
+	report := api.CheckReport{OK: found.ok(), Findings: found}
 	if err := b.show(report, "AREA,WHAT,STATE,ACTIONS,DETAIL", rows); err != nil {
 		return err
 	}
@@ -129,20 +122,18 @@ func checkBooks(ctx context.Context, st *store.Store) finding {
 }
 
 // checkIntegrations signs in to every account and tries what may be tried.
-func checkIntegrations(ctx context.Context, b *books) findings {
-	all, err := b.store.Integrations(ctx)
+func checkIntegrations(ctx context.Context, c connector) findings {
+	all, err := c.store.Integrations(ctx)
 	if err != nil {
 		return findings{failure("integrations", "list", err)}
 	}
-	c, dialer := b.connector()
-	defer dialer.Close()
 	var found findings
 	for _, i := range all {
 		if i.Disabled {
 			found = append(found, finding{Area: i.Slug, What: "credentials", State: "unknown", Detail: "the integration is disabled"})
 			continue
 		}
-		repos, err := b.store.Repositories(ctx, store.RepositoryFilter{Integration: i.ID, State: ferry.RepositoryEnabled, Limit: 1})
+		repos, err := c.store.Repositories(ctx, store.RepositoryFilter{Integration: i.ID, State: ferry.RepositoryEnabled, Limit: 1})
 		if err != nil {
 			found = append(found, failure(i.Slug, "repositories", err))
 			continue
@@ -151,13 +142,13 @@ func checkIntegrations(ctx context.Context, b *books) findings {
 			found = append(found, checkAccount(ctx, c, i, repos)...)
 			continue
 		}
-		found = append(found, checkLook(ctx, c, dialer, i.Slug, repos))
+		found = append(found, checkLook(ctx, c, i.Slug, repos))
 	}
 	return found
 }
 
 // checkLook signs in with git to the first repository.
-func checkLook(ctx context.Context, c connector, dialer *upstream.Dialer, slug string, repos []ferry.Repository) finding {
+func checkLook(ctx context.Context, c connector, slug string, repos []ferry.Repository) finding {
 	if len(repos) == 0 {
 		return finding{Area: slug, What: "git", State: "unknown", Detail: "no repository is enabled"}
 	}
@@ -165,7 +156,7 @@ func checkLook(ctx context.Context, c connector, dialer *upstream.Dialer, slug s
 	if err != nil {
 		return failure(slug, "git", err)
 	}
-	adv, err := dialer.Look(ctx, target)
+	adv, err := c.discovery.Dialer.Look(ctx, target)
 	if err != nil {
 		return failure(slug, "git", err)
 	}
@@ -184,7 +175,7 @@ func checkAccount(ctx context.Context, c connector, i ferry.Integration, repos [
 	}
 	found := findings{success(i.Slug, "credentials", who.ARN)}
 	if len(repos) > 0 {
-		look := checkLook(ctx, c, c.discovery.Dialer, i.Slug, repos)
+		look := checkLook(ctx, c, i.Slug, repos)
 		found = append(found, look)
 		if look.State == stateOK {
 			c.discovery.Git(ctx, repos[0], discovery.GitPull, nil)

@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -155,8 +158,9 @@ func (c *describedClient) fits(what, pointer string, text []byte) {
 // OpenAPI document: connect, select, reindex, look at the issue; then it asks
 // everything that can be asked.
 func TestDescribedClient(t *testing.T) {
-	_, ready := startSandbox(t)
+	dir, ready := startSandbox(t)
 	c := newDescribedClient(t, "http://"+ready.HTTP, ready.AdminToken)
+	commandsHaveOperations(t, c.operations)
 	made := c.call("addIntegration", nil, map[string]any{"region": "us-east-1", "slug": "second", "access_key_id": ready.AWSCredentials["access_key_id"],
 		"secret_access_key": ready.AWSCredentials["secret_access_key"], "api_endpoint": ready.CodeCommit, "git_endpoint": ready.CodeCommit, "private_network": true})
 	if missed := made["found"].(map[string]any)["unconnected"].([]any); len(missed) != 2 {
@@ -199,7 +203,7 @@ func TestDescribedClient(t *testing.T) {
 	made = c.call("createBranch", demo, map[string]any{"source": "main", "name": key + "-try", "issue": key})
 	branch := made["name"].(string)
 	arguments := map[string]string{"owner": "second", "name": "demo", "sha": demo["sha"], "key": key, "slug": "second", "user": "alice", "q": "demo",
-		"branch": branch, "source": branch, "target": "main"}
+		"branch": branch, "source": branch, "target": "main", "commit": demo["sha"], "kind": "commit", "id": demo["sha"], "issue": key, "project": strings.Split(key, "-")[0]}
 	for id, o := range c.operations {
 		if o.method == http.MethodGet && !strings.HasSuffix(o.path, "/events") && id != "openAPI" {
 			c.call(id, arguments, nil)
@@ -219,6 +223,30 @@ func TestDescribedClient(t *testing.T) {
 		defer stream.Body.Close()
 		_, _ = io.Copy(io.Discard, stream.Body)
 	}()
+	if check := c.call("check", nil, nil); check["ok"] != true {
+		t.Errorf("check = %v", check)
+	}
+	if e := c.call("examineCommit", arguments, nil); e["ok"] != true {
+		t.Errorf("examineCommit = %v", e)
+	}
+	// Backups stay on the machine, the latest ten of them.
+	backups := filepath.Join(dir, "server", backupsDir)
+	for range backupsKept {
+		if err := os.MkdirAll(backups, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(backups, "gitferry-2020"+rand.Text()+".tgz"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made = c.call("makeBackup", nil, nil)
+	kept, err := filepath.Glob(filepath.Join(backups, "*"))
+	if err != nil || len(kept) != backupsKept {
+		t.Errorf("%d backups are kept, want %d; %v", len(kept), backupsKept, err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "server", made["file"].(string))); err != nil || info.Mode().Perm() != 0o600 || info.Size() == 0 {
+		t.Errorf("makeBackup = %v; %v, %v", made, info, err)
+	}
 	if check := c.call("checkJira", nil, nil); check["ok"] != true {
 		t.Errorf("checkJira = %v", check)
 	}

@@ -164,7 +164,8 @@ func startServer(ctx context.Context, cfg *config.Config, sandboxed bool, log *s
 	s.api = api.New(api.Config{Store: st, Mirror: s.mirror, Git: s.git, Index: s.index, Outbox: s.outbox, Discovery: s.discovery,
 		Triggers: s.triggers, PullRequestHint: s.pullRequestHint,
 		Issues: s.issues, Pulls: s.pulls, Dialer: s.dialer, PublicURL: s.publicURL, SSHHost: s.sshHost(), Version: version, TrustClearText: s.trustClearText,
-		Connections: s.connector(), AddSSHKey: s.addKey, Policy: s.rules, SetPolicy: s.setPolicy, ParseOptions: s.readingOptions, GitHub: s.github(s.sshHost()), Stopping: ctx.Done(),
+		Connections: s.connector(), AddSSHKey: s.addKey, Policy: s.rules, SetPolicy: s.setPolicy, ParseOptions: s.readingOptions, GitHub: s.github(s.sshHost()),
+		Check: s.check, Backup: s.backupNow, Versions: versionsWith(s.git.Version()), Stopping: ctx.Done(),
 		DataDir: cfg.DataDir, Sandbox: sandboxed, Registry: s.registry, Log: log})
 	return s, s.recover(ctx)
 }

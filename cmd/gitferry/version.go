@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gitferry/api"
 	"gitferry/internal/git"
 	"gitferry/internal/store"
 )
@@ -19,13 +20,9 @@ var (
 	commit  = ""
 )
 
-// versions is what the version command tells.
-type versions struct {
-	Version string `json:"version"`
-	Commit  string `json:"commit"`
-	Go      string `json:"go"`
-	Git     string `json:"git"`
-	SQLite  string `json:"sqlite"`
+// versionsWith tells what runs here, with the version of git.
+func versionsWith(git string) api.Versions {
+	return api.Versions{Version: version, Commit: revision(), Go: runtime.Version(), SQLite: store.SQLiteVersion(), Git: git}
 }
 
 func versionCommand() *cobra.Command {
@@ -33,7 +30,7 @@ func versionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "version", Short: "print the versions of gitferry and of what it uses", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			v := versions{Version: version, Commit: revision(), Go: runtime.Version(), SQLite: store.SQLiteVersion(), Git: "not found"}
+			v := versionsWith("not found")
 			dir, err := os.MkdirTemp("", "gitferry-version-")
 			if err != nil {
 				return err

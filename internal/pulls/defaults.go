@@ -20,8 +20,11 @@ type Defaults struct {
 
 const preferenceDefaults = "pulls.defaults"
 
+// branchKeyForm is how a repository and a project are one key.
+const branchKeyForm = "%d %s"
+
 func branchKey(repo ferry.RepositoryID, project string) string {
-	return fmt.Sprintf("%d %s", repo, project)
+	return fmt.Sprintf(branchKeyForm, repo, project)
 }
 
 // SourceFor and TargetFor return the person's default branches of a
@@ -33,6 +36,49 @@ func (d Defaults) SourceFor(repo ferry.RepositoryID, project string) string {
 // TargetFor is SourceFor for targets of pull requests.
 func (d Defaults) TargetFor(repo ferry.RepositoryID, project string) string {
 	return d.Target[branchKey(repo, project)]
+}
+
+// A Default is what one project's dialogs begin with in one repository.
+type Default struct {
+	Project        string
+	Repository     ferry.RepositoryID
+	Main           bool   // the repository is the one chosen at first
+	Source, Target string // branches, "" if there is none
+}
+
+// All lists the defaults, in no order.
+func (d Defaults) All() []Default {
+	type place struct {
+		repo    ferry.RepositoryID
+		project string
+	}
+	found := make(map[place]*Default)
+	at := func(p place) *Default {
+		if found[p] == nil {
+			found[p] = &Default{Project: p.project, Repository: p.repo}
+		}
+		return found[p]
+	}
+	for project, repo := range d.Repository {
+		at(place{repo, project}).Main = true
+	}
+	for key, branch := range d.Source {
+		var p place
+		if _, err := fmt.Sscanf(key, branchKeyForm, &p.repo, &p.project); err == nil {
+			at(p).Source = branch
+		}
+	}
+	for key, branch := range d.Target {
+		var p place
+		if _, err := fmt.Sscanf(key, branchKeyForm, &p.repo, &p.project); err == nil {
+			at(p).Target = branch
+		}
+	}
+	list := make([]Default, 0, len(found))
+	for _, o := range found {
+		list = append(list, *o)
+	}
+	return list
 }
 
 // Defaults returns what a person set.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"gitferry/internal/ferry"
 )
 
 // Defaults of the branch-name template (product reference, 15.1).
@@ -20,6 +22,15 @@ type Template struct {
 	Separator string `json:"separator"` // stands for blanks and forbidden characters; one of "-", "_", "."; empty: DefaultSeparator
 	Max       int    `json:"max"`       // characters; 0: DefaultMaxName
 	ASCII     bool   `json:"ascii"`     // letters of other alphabets become separators, accents are dropped
+}
+
+// Validate reports whether names can be made of the template; the error is
+// fit for people.
+func (t Template) Validate() error {
+	if len(t.Text) > DefaultMaxName || !slices.Contains([]string{"", "-", "_", "."}, t.Separator) || t.Max < 0 || t.Max > MaxBranchName {
+		return &ferry.Message{Kind: ferry.ErrInvalid, Text: "The branch name template has at most 250 characters, its separator is -, _ or a dot, and names have at most 256 characters."}
+	}
+	return nil
 }
 
 // Values are what the variables of a template stand for.

@@ -175,3 +175,9 @@ func (s *Store) Push(ctx context.Context, id ferry.PushID) (Push, error) {
 func (s *Store) Pushes(ctx context.Context, repo ferry.RepositoryID, limit int) ([]Push, error) {
 	return collect(ctx, s.r, scanPush, selectPush+` WHERE repository_id = ? ORDER BY id DESC LIMIT ?`, repo, limited(limit, 100))
 }
+
+// AllPushes returns the latest pushes to any repository, newest first; limit 0
+// or above 1000 is 100.
+func (s *Store) AllPushes(ctx context.Context, limit int) ([]Push, error) {
+	return collect(ctx, s.r, scanPush, selectPush+` ORDER BY id DESC LIMIT ?`, limited(limit, 100))
+}
