@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -202,6 +205,7 @@ func TestDescribedClient(t *testing.T) {
 	})
 	made = c.call("createBranch", demo, map[string]any{"source": "main", "name": key + "-try", "issue": key})
 	branch := made["name"].(string)
+	c.opensPullForm(ready, branch)
 	arguments := map[string]string{"owner": "second", "name": "demo", "sha": demo["sha"], "key": key, "slug": "second", "user": "alice", "q": "demo",
 		"branch": branch, "source": branch, "target": "main", "commit": demo["sha"], "kind": "commit", "id": demo["sha"], "issue": key, "project": strings.Split(key, "-")[0]}
 	for id, o := range c.operations {
@@ -257,5 +261,51 @@ func TestDescribedClient(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("the integration is not removed after 30 s")
 		}
+	}
+}
+
+// opensPullForm follows the address that Jira got for opening a pull request
+// from a branch, as a person who is signed in.
+func (c *describedClient) opensPullForm(ready readyFile, branch string) {
+	c.t.Helper()
+	form := regexp.MustCompile(`"createPullRequestUrl":"([^"]*source=` + regexp.QuoteMeta(branch) + `)"`)
+	address := ""
+	waitFor(c.t, "the branch delivered", func() bool {
+		resp, err := http.Get(ready.Jira + "/_sandbox/state")
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if m := form.FindStringSubmatch(strings.ReplaceAll(string(text), `\u0026`, "&")); m != nil {
+			address = m[1]
+		}
+		return address != ""
+	})
+	const password = "purple-monday-kettle"
+	c.call("setPassword", map[string]string{"user": "alice"}, map[string]string{"password": password})
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	browser := &http.Client{Jar: jar}
+	resp, err := browser.PostForm(c.base+"/login", url.Values{"name": {"alice"}, "password": {password}})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp, err = browser.Get(address); err != nil {
+		c.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if resp.StatusCode != 200 || !strings.Contains(string(page), "Create pull request") || !strings.Contains(string(page), branch) || strings.Contains(resp.Request.URL.Path, "login") {
+		c.t.Errorf("%s leads to %s, %s\n%.2000s", address, resp.Request.URL, resp.Status, page)
 	}
 }

@@ -488,6 +488,47 @@ func TestWithdrawing(t *testing.T) {
 	})
 }
 
+// What Jira shows beside an issue leads to our pages: on Cloud a branch has the
+// address that opens a pull request from it, on Data Center every link says in
+// a summary what it is.
+func TestWaysToOurPages(t *testing.T) {
+	editions(t, func(t *testing.T, kind jira.Kind) {
+		w := newWorld(t, kind)
+		oid := w.apply(push{message: "DEMO-1 DEMO-2"}, []ferry.IssueKey{"DEMO-1", "DEMO-2"})
+		w.branch("refs/heads/topic/DEMO-1 & more+x", ferry.OID{}, oid, "DEMO-1", "DEMO-2")
+		w.branch("refs/heads/main", ferry.OID{}, oid, "DEMO-2")
+		w.branch("refs/heads/DEMO-2-"+ferry.RefName(strings.Repeat("ü", 180)), ferry.OID{}, oid, "DEMO-2")
+		err := w.store.PutPullRequests(t.Context(), w.repo.ID, []store.PullRequest{{Repository: w.repo.ID, Number: 7, Title: "DEMO-1", Source: "refs/heads/x",
+			Destination: "refs/heads/main", Status: "open", Author: "jane", CreatedAt: start, UpdatedAt: start, Keys: []ferry.IssueKey{"DEMO-1"}}},
+			[]store.Entity{{Repository: w.repo.ID, Kind: store.EntityPullRequest, EntityID: "7", Keys: []ferry.IssueKey{"DEMO-1"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.settle(time.Hour)
+		if dead := w.deliveries("dead"); len(dead) > 0 {
+			t.Fatal(dead)
+		}
+		state := strings.ReplaceAll(string(w.jira.State()), `\u0026`, "&")
+		want := []string{`"summary":"Jane Roe in us-east-1/demo"`, `"summary":"branch in us-east-1/demo"`, `"summary":"open in us-east-1/demo"`}
+		if kind == jira.Cloud {
+			want = []string{`"createPullRequestUrl":"https://git.example/issues/DEMO-1/pulls/new?repo=` + fmt.Sprint(w.repo.ID) + `&source=topic%2FDEMO-1+%26+more%2Bx"`,
+				`"url":"https://git.example/us-east-1/demo/commit/` + oid.String() + `"`, `"url":"https://git.example/us-east-1/demo/pull/7"`}
+			if strings.Contains(state, "source=main") {
+				t.Error("the main branch has an address for a pull request from it")
+			}
+		}
+		for _, words := range want {
+			if !strings.Contains(state, words) {
+				t.Errorf("Jira does not have %s:\n%s", words, state)
+			}
+		}
+	})
+	l := Links{Base: "https://git.example"}
+	if got := l.NewPull(ferry.Repository{ID: 1}, "DEMO-1", ferry.RefName("refs/heads/"+strings.Repeat("ü", 400))); got != "" {
+		t.Errorf("an address of %d characters is given", len(got))
+	}
+}
+
 func TestPullRequests(t *testing.T) {
 	editions(t, func(t *testing.T, kind jira.Kind) {
 		w := newWorld(t, kind)

@@ -165,6 +165,10 @@ func (b *batch) devBranch(ctx context.Context, repo ferry.Repository, it item) (
 	}
 	d := &jira.DevBranch{ID: jira.EntityID(name.Short()), Sequence: it.Version, Keys: it.keys,
 		Name: name.Short(), URL: b.w.Links.Branch(repo, name), Tip: *tip}
+	// Only CodeCommit has pull requests, and the main branch is where they go.
+	if repo.Region != "" && name.Short() != repo.DefaultBranch && len(it.keys) > 0 {
+		d.NewPull = b.w.Links.NewPull(repo, it.keys[0], name)
+	}
 	return d, nil
 }
 

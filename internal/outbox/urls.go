@@ -38,6 +38,20 @@ func (l Links) Branch(r ferry.Repository, name ferry.RefName) string {
 	return l.Repository(r) + "/tree/" + strings.Join(parts, "/")
 }
 
+// NewPull returns the address of the page that opens a pull request from a
+// branch for an issue, "" where that is longer than Jira takes.
+func (l Links) NewPull(r ferry.Repository, key ferry.IssueKey, branch ferry.RefName) string {
+	q := url.Values{"repo": {strconv.FormatInt(int64(r.ID), 10)}, "source": {branch.Short()}}
+	address := l.Base + "/issues/" + string(key) + "/pulls/new?" + q.Encode()
+	if len(address) > maxAddress {
+		return ""
+	}
+	return address
+}
+
+// maxAddress is how long an address of an entity may be (jira.md, 1.4).
+const maxAddress = 2000
+
 // Pull returns the address of a pull request's page.
 func (l Links) Pull(r ferry.Repository, number int64) string {
 	return l.Repository(r) + "/pull/" + strconv.FormatInt(number, 10)

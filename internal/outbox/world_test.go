@@ -81,7 +81,7 @@ func newWorld(t *testing.T, kind jira.Kind, options ...contract.Option) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.repo, err = w.store.AddRepository(ctx, ferry.Repository{IntegrationID: integration.ID, Owner: "us-east-1", Name: "demo",
+	w.repo, err = w.store.AddRepository(ctx, ferry.Repository{IntegrationID: integration.ID, Owner: "us-east-1", Name: "demo", Region: "us-east-1",
 		CloneURL: "https://git-codecommit.us-east-1.amazonaws.com/v1/repos/demo", DefaultBranch: "main", State: ferry.RepositoryEnabled, SmartCommits: true})
 	if err != nil {
 		t.Fatal(err)
