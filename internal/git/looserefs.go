@@ -14,6 +14,10 @@ import (
 // fewRefs is how many refs MoveRefs writes itself.
 const fewRefs = 4
 
+// maxPackedRefs is the size in bytes up to which the file of packed refs is
+// read whole; git finds its place in a larger one by halves.
+const maxPackedRefs = 1 << 20
+
 // MoveRefs does what UpdateRefs does, and writes a few branches and tags that
 // move or are new without starting git, by the rules of git's own ref files:
 // a lock file that is renamed once all are locked and compared
@@ -78,7 +82,11 @@ func standsAt(dir, path string, u ferry.RefUpdate) bool {
 	if !errors.Is(err, os.ErrNotExist) {
 		return false // a directory, perhaps an empty one
 	}
-	packed, err := os.ReadFile(filepath.Join(dir, "packed-refs"))
+	file := filepath.Join(dir, "packed-refs")
+	if info, err := os.Stat(file); err == nil && info.Size() > maxPackedRefs {
+		return false
+	}
+	packed, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return false
 	}
