@@ -99,7 +99,7 @@ func TestAdvertisementsAreGits(t *testing.T) {
 					t.Fatal(err)
 				}
 				var got bytes.Buffer
-				if err := lsRefs(pktline.NewWriter(&got), q, view); err != nil {
+				if err := lsRefs(&got, q, view); err != nil {
 					t.Fatal(err)
 				}
 				want, err := g.Output(t.Context(), git.Command{Dir: dir, Args: []string{"upload-pack", "--strict", "--stateless-rpc", dir},
