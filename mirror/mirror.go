@@ -243,6 +243,24 @@ func (d *Dir) Refs(ctx context.Context, repo ferry.Repository) (map[ferry.RefNam
 	return out, nil
 }
 
+// Has reports whether the mirror can be read and has every one of refs, as an
+// upstream advertises them, where it is there; those that mirrors do not keep
+// do not count.
+func (d *Dir) Has(ctx context.Context, repo ferry.Repository, refs []pktline.Ref) (bool, error) {
+	s, err := d.state(ctx, repo)
+	if err != nil {
+		return false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range refs {
+		if s.refs[ferry.RefName(r.Name)].OID != r.OID && Mirrored(r.Name) {
+			return false, nil
+		}
+	}
+	return s.copied, nil
+}
+
 // Path returns the directory of the mirror of repo, for commands of
 // internal/git that read it.
 func (d *Dir) Path(repo ferry.RepositoryID) string { return d.path(repo) }

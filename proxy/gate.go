@@ -19,22 +19,31 @@ import (
 // gate reads the pack, checks its objects and judges the push. It returns nil
 // if the push may be released; otherwise the client has been told.
 func (p *push) gate(ctx context.Context) error {
-	if err := p.checkObjects(ctx); err != nil {
-		p.up.Abort()
+	broken := p.checkObjects(ctx)
+	if broken != nil {
+		p.abort()
 		p.drain()
-		p.ready()
-		if errors.Is(err, io.ErrUnexpectedEOF) || ctx.Err() != nil {
-			p.s.Log.Info("push ended by the client", "repo", p.repo.Path(), "user", p.subject.User.Name, "err", err)
-			return err
-		}
-		return p.fail(ctx, err)
 	}
 	p.ready()
-	if err := p.judge(ctx); err != nil {
+	if errors.Is(broken, io.ErrUnexpectedEOF) || broken != nil && ctx.Err() != nil {
+		p.s.Log.Info("push ended by the client", "repo", p.repo.Path(), "user", p.subject.User.Name, "err", broken)
+		return broken
+	}
+	moved, err := p.meet(ctx) // upstream's word on the refs goes first
+	if err == nil {
+		err = broken
+	}
+	if err == nil && moved { // what was new a moment ago may not be any more
+		err = p.checkCommits(ctx)
+	}
+	if err == nil {
+		err = p.judge(ctx)
+	}
+	if err != nil {
 		return p.fail(ctx, err)
 	}
 	if p.verdict.Refused {
-		p.up.Abort()
+		p.abort()
 		return p.refuseByPolicy(ctx)
 	}
 	return nil
@@ -49,8 +58,9 @@ func (p *push) ready() {
 }
 
 // checkObjects takes in the pack and lists the new commits. Objects that
-// commits need and that are nowhere fail it, and so do commits in the pack that
-// no ref of the push reaches.
+// others refer to and that are nowhere fail it, and so do commits in the pack
+// that no ref of the push reaches. The pack becomes durable beside that; send
+// waits for it.
 func (p *push) checkObjects(ctx context.Context) error {
 	if p.cmds.DeletesOnly() {
 		return nil
@@ -64,6 +74,18 @@ func (p *push) checkObjects(ctx context.Context) error {
 	if err := failpoint.Hit("push.after_pack"); err != nil {
 		return err
 	}
+	synced := make(chan error, 1)
+	go func() { synced <- git.SyncPacks(p.q.Objects()) }() // ends by itself
+	p.synced = synced
+	return p.checkCommits(ctx)
+}
+
+// checkCommits lists the new commits and looks for others in the pack.
+func (p *push) checkCommits(ctx context.Context) error {
+	if p.q == nil {
+		return nil
+	}
+	p.commits = nil
 	inPack, err := git.PackObjects(p.q.Objects(), p.packName)
 	if err != nil {
 		return err
@@ -94,9 +116,6 @@ func (p *push) checkShallow(ctx context.Context) error {
 // lets it flow to upstream, all at the same time. The trailer goes to the
 // index only.
 func (p *push) readPack(client context.Context) error {
-	// Until the release a client that goes away takes the push along, also
-	// while upstream is slow to read.
-	defer context.AfterFunc(client, p.up.Abort)()
 	ctx, cancel := context.WithCancel(client)
 	defer cancel()
 	pr, pw := io.Pipe()
@@ -117,8 +136,11 @@ func (p *push) readPack(client context.Context) error {
 		if _, err := pw.Write(b); err != nil {
 			return err
 		}
-		return p.forward(b)
+		return p.forward(client, b)
 	}, limits)
+	if p.unwatch != nil {
+		defer p.unwatch()
+	}
 	if err != nil && !errors.Is(err, errIndexEnded) {
 		pw.CloseWithError(err)
 		cancel()
@@ -145,7 +167,7 @@ var errIndexEnded = errors.New("git index-pack ended before the pack")
 // forward keeps scanned bytes while the pack is small and lets them flow to
 // upstream once it is not. With streaming off a large pack is read back from
 // the quarantine later.
-func (p *push) forward(b []byte) error {
+func (p *push) forward(client context.Context, b []byte) error {
 	switch {
 	case p.body != nil:
 		if _, err := p.body.Write(b); err != nil {
@@ -167,11 +189,17 @@ func (p *push) forward(b []byte) error {
 		p.held = bytes.Buffer{}
 		return nil
 	}
+	if _, err := p.meet(client); err != nil {
+		return err
+	}
 	body, err := p.up.Start(context.Background()) // bound by Abort: not the client's to end
 	if err != nil {
 		return p.s.upstreamProblem(p.repo, err)
 	}
 	p.body = body
+	// Until the release a client that goes away takes the push along, also
+	// while upstream is slow to read.
+	p.unwatch = context.AfterFunc(client, p.up.Abort)
 	if err := p.writeHead(body); err != nil {
 		p.cut()
 		return nil
@@ -205,11 +233,11 @@ func (p *push) writeHead(w io.Writer) error {
 	return pktline.WriteCommands(pktline.NewWriter(w), &pktline.Commands{Updates: p.cmds.Updates, Capabilities: caps})
 }
 
-// listCommits walks from the new tips to what upstream has, which also checks
-// that every object is there, and keeps the commits for judgement.
+// listCommits walks from the new tips, which must be there, to what upstream
+// has, and keeps the commits for judgement.
 func (p *push) listCommits(ctx context.Context) (map[ferry.OID]bool, error) {
 	reached := make(map[ferry.OID]bool)
-	walk := git.Walk{NotAll: true, Objects: p.q.Objects(), Connected: true}
+	walk := git.Walk{NotAll: true, Objects: p.q.Objects(), Strict: true}
 	for _, u := range p.cmds.Updates {
 		if !u.IsDelete() {
 			walk.Tips = append(walk.Tips, u.New)
@@ -247,7 +275,7 @@ func (p *push) checkUnreferenced(ctx context.Context, inPack []ferry.OID, reache
 		}
 	}
 	var loose []ferry.OID
-	err := p.s.Git.EachKind(ctx, p.q.Mirror(), p.q.Objects(), inPack, func(o ferry.OID, kind string) {
+	err := p.s.Git.EachPackKind(ctx, p.q.Mirror(), p.q.Objects(), p.packName, inPack, func(o ferry.OID, kind string) {
 		if kind == "commit" && !reached[o] {
 			loose = append(loose, o)
 		}

@@ -246,6 +246,11 @@ func (h *httpGit) infoReceivePack(subject ferry.Subject) error {
 		return err
 	}
 	up.Abort()
+	if h.own == nil {
+		if err := h.s.showed(h.r.Context(), repo, subject, up); err != nil {
+			return err
+		}
+	}
 	h.w.Header().Set("Content-Type", "application/x-git-receive-pack-advertisement")
 	var b bytes.Buffer
 	w := pktline.NewWriter(&b)
@@ -307,15 +312,23 @@ func (h *httpGit) receivePack(subject ferry.Subject, body io.Reader) error {
 	if err != nil {
 		return err
 	}
-	in := pktline.NewReader(body)
-	up, shown, err := h.s.openPush(h.r.Context(), repo, h.own)
-	if err != nil {
+	p := &push{s: h.s, repo: repo, subject: subject, address: h.r.RemoteAddr, own: h.own, in: pktline.NewReader(body)}
+	key, offer := keyOf(repo, subject), pktline.Capabilities(nil)
+	if h.own == nil {
+		offer = h.s.offers.take(key, h.s.now())
+	}
+	if offer != nil {
+		p.shown = &pktline.Advertisement{Capabilities: offer}
+	} else if p.up, p.shown, err = h.s.openPush(h.r.Context(), repo, h.own); err != nil {
 		return err
 	}
 	h.w.Header().Set("Content-Type", "application/x-git-receive-pack-result")
 	h.sent = &lateWriter{w: h.w, window: h.s.stallWindow()}
-	p := &push{s: h.s, repo: repo, subject: subject, address: h.r.RemoteAddr, own: h.own, in: in, out: h.sent, up: up, shown: shown}
+	p.out = h.sent
 	err = p.receive(h.r.Context())
+	if p.cmds == nil && offer != nil { // git tries its way before a large push
+		h.s.offers.put(key, offer, h.s.now())
+	}
 	h.sent.open()
 	return err
 }

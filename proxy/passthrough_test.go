@@ -79,7 +79,7 @@ func newPassWorld(t *testing.T) *passWorld {
 	limits.Freshness = 0
 	w.server = &Server{Mirror: m, Git: g, Dialer: dialer, Target: target, Store: st, Scratch: t.TempDir(), Limits: limits, Log: log,
 		Judge:          func(context.Context, policy.Push) policy.Verdict { return policy.Verdict{} },
-		Index:          func(context.Context, ferry.Repository) error { return nil },
+		Index:          func(context.Context, ferry.Repository, []git.Commit) error { return nil },
 		TrustClearText: IsLoopback, Now: func() time.Time { return time.Now().Add(time.Duration(w.clock.Load())) }}
 	door := httptest.NewServer(w.server)
 	t.Cleanup(door.Close)

@@ -46,8 +46,9 @@ type Server struct {
 	// push. It may be nil.
 	Opened func(ctx context.Context, repo ferry.Repository, err error)
 	// Index brings the books up to date with the mirror's refs, in one
-	// transaction with the deliveries that follow from it.
-	Index func(context.Context, ferry.Repository) error
+	// transaction with the deliveries that follow from it. commits are those
+	// of the push that moved them, parents first, nil if not known.
+	Index func(ctx context.Context, repo ferry.Repository, commits []git.Commit) error
 	// PublicURL is the address of the pages, without a slash at the end.
 	PublicURL string
 	// SSHHost is how developers reach the SSH door: "host" or "host:port".
@@ -69,6 +70,7 @@ type Server struct {
 	reads     queue
 	strangers strangers
 	passes    passes
+	offers    offers
 	// pushes counts pushes from release to done, so that a stop can wait.
 	pushes sync.WaitGroup
 }

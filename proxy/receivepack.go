@@ -68,16 +68,18 @@ func (s *Server) openPush(ctx context.Context, repo ferry.Repository, own *ownAc
 
 // A push is one push on its way.
 type push struct {
-	s       *Server
-	repo    ferry.Repository
-	subject ferry.Subject
-	address string
-	own     *ownAccess // nil: upstream knows the integration only
-	ssh     bool       // the client's stream stays open behind the pack
-	in      *pktline.Reader
-	out     io.Writer
-	up      *upstream.Push
-	shown   *pktline.Advertisement
+	s          *Server
+	repo       ferry.Repository
+	subject    ferry.Subject
+	address    string
+	own        *ownAccess // nil: upstream knows the integration only
+	ssh        bool       // the client's stream stays open behind the pack
+	in         *pktline.Reader
+	out        io.Writer
+	up         *upstream.Push // nil until upstream has answered
+	shown      *pktline.Advertisement
+	asked      <-chan answered    // upstream's answer to this push, on its way; nil: it is in up
+	stopAsking context.CancelFunc // of asked
 
 	name     string // of the quarantine
 	cmds     *pktline.Commands
@@ -86,6 +88,8 @@ type push struct {
 	q        *mirror.Quarantine // nil without a pack
 	pack     packscan.Result
 	packName string         // in the quarantine
+	synced   <-chan error   // the pack in the quarantine is durable; nil without a pack
+	unwatch  func() bool    // ends the watch over the client of a streamed pack; may be nil
 	scanned  time.Time      // when the hold began
 	held     bytes.Buffer   // the pack so far, while it is small
 	spilled  bool           // it is large and lies in the quarantine only
@@ -116,7 +120,7 @@ func (p *push) receive(ctx context.Context) error {
 }
 
 func (p *push) receiveAndCarry(ctx context.Context) error {
-	defer func() { p.up.Abort() }() // of the session in use then
+	defer p.hangUp()
 	p.received = p.s.now()
 	p.name = "push-" + strings.ToLower(rand.Text())
 	cmds, err := pktline.ReadCommands(p.in, p.s.Limits.Commands)
@@ -132,13 +136,18 @@ func (p *push) receiveAndCarry(ctx context.Context) error {
 	p.cmds = cmds
 	p.answer = newAnswer(p.out, cmds.Capabilities)
 	defer p.answer.stop()
+	if p.up == nil {
+		p.ask(ctx)
+	}
 	if err := p.checkCommands(); err != nil {
 		p.drain()
-		return p.refuse(ctx, err.Error())
-	}
-	if err := p.catchUp(ctx); err != nil { // bases of thin packs must be there
-		p.drain()
 		return p.fail(ctx, err)
+	}
+	if p.up != nil {
+		if _, err := p.follow(ctx); err != nil { // bases of thin packs must be there
+			p.drain()
+			return p.fail(ctx, err)
+		}
 	}
 	keep := false
 	if !cmds.DeletesOnly() {
@@ -167,7 +176,7 @@ func (p *push) broken(err error) error {
 	if errors.As(err, &se) || !errors.Is(err, ferry.ErrInvalid) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return err // the body itself is at fault, or its sender is gone
 	}
-	p.up.Abort()
+	p.abort()
 	p.drain()
 	p.s.Log.Info("push refused", "repo", p.repo.Path(), "user", p.subject.User.Name, "reason", err)
 	text := "gitferry: " + pktline.SanitizeTerminal(err.Error())
@@ -180,37 +189,54 @@ func (p *push) broken(err error) error {
 	return cmp.Or(err, errRefused)
 }
 
-// checkCommands judges what can be judged without objects.
+// A refusal is why a push is refused. One that begins with the name of a ref
+// and a colon is about that ref.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+func refusef(format string, args ...any) error { return refusal(fmt.Sprintf(format, args...)) }
+
+// checkCommands judges what can be judged without objects and without upstream.
 func (p *push) checkCommands() error {
 	for _, c := range p.cmds.Capabilities {
 		name, _, _ := strings.Cut(c, "=")
 		known := p.shown.Capabilities.Has(name)
 		if _, ok := p.shown.Capabilities.Value(name); !known && !ok && name != "agent" && name != "session-id" && name != "object-format" {
-			return fmt.Errorf("the client uses the capability %.40q, which was not offered", name)
+			return refusef("the client uses the capability %.40q, which was not offered", name)
 		}
 	}
 	if v, ok := p.cmds.Capabilities.Value("object-format"); ok && v != "sha1" {
-		return fmt.Errorf("object format %.40q is not supported", v)
+		return refusef("object format %.40q is not supported", v)
 	}
 	for _, o := range p.cmds.PushOptions {
 		if !slices.Contains(pushOptions, o) {
-			return fmt.Errorf("push option %q is not known; known are: %s", o, strings.Join(pushOptions, ", "))
+			return refusef("push option %q is not known; known are: %s", o, strings.Join(pushOptions, ", "))
 		}
-	}
-	advertised := make(map[string]ferry.OID, len(p.shown.Refs))
-	for _, r := range p.shown.Refs {
-		advertised[r.Name] = r.OID
 	}
 	for _, u := range p.cmds.Updates {
 		switch {
 		case !u.Name.IsBranch() && !u.Name.IsTag() && !strings.HasPrefix(string(u.Name), "refs/notes/"): // the policy's to allow
-			return fmt.Errorf("%s: only branches and tags can be pushed", u.Name)
+			return refusef("%s: only branches and tags can be pushed", u.Name)
 		case u.Name.IsBranch() && isHex40(u.Name.Short()):
-			return fmt.Errorf("%s: a branch cannot be named like a commit", u.Name)
-		case u.Old != advertised[string(u.Name)]:
-			return fmt.Errorf("%s: it has moved upstream since; fetch first, then push again", u.Name)
+			return refusef("%s: a branch cannot be named like a commit", u.Name)
 		case u.IsDelete() && u.Old.IsZero():
-			return fmt.Errorf("%s: there is no such ref to delete", u.Name)
+			return refusef("%s: there is no such ref to delete", u.Name)
+		}
+	}
+	return nil
+}
+
+// checkOld compares what the client takes the refs for with what upstream
+// advertised for this push.
+func (p *push) checkOld(adv *pktline.Advertisement) error {
+	advertised := make(map[string]ferry.OID, len(adv.Refs))
+	for _, r := range adv.Refs {
+		advertised[r.Name] = r.OID
+	}
+	for _, u := range p.cmds.Updates {
+		if u.Old != advertised[string(u.Name)] {
+			return refusef("%s: it has moved upstream since; fetch first, then push again", u.Name)
 		}
 	}
 	return nil
@@ -221,31 +247,27 @@ func isHex40(s string) bool {
 	return err == nil
 }
 
-// catchUp brings the mirror to the refs that upstream advertised for this
-// push: bases of thin packs must be there, and what upstream has is not new.
-func (p *push) catchUp(ctx context.Context) error {
+// follow checks the old values and brings the mirror to the refs that upstream
+// advertised for this push: bases of thin packs must be there, and what
+// upstream has is not new. moved says that the mirror was elsewhere.
+func (p *push) follow(ctx context.Context) (moved bool, err error) {
+	if err := p.checkOld(p.up.Advertisement); err != nil {
+		return false, err
+	}
 	if err := p.s.copying(ctx, p.repo, func(line string) { p.answer.say(line) }); err != nil {
-		return err
+		return false, err
 	}
 	for range 3 {
-		have, err := p.s.Mirror.Refs(ctx, p.repo)
-		if err != nil {
-			return err
+		same, err := p.s.Mirror.Has(ctx, p.repo, p.up.Advertisement.Refs)
+		if err != nil || same {
+			return moved, err
 		}
-		same := true
-		for _, r := range p.up.Advertisement.Refs {
-			if mirror.Mirrored(r.Name) {
-				same = same && have[ferry.RefName(r.Name)] == r.OID
-			}
-		}
-		if same {
-			return nil
-		}
+		moved = true
 		if _, err := p.s.Mirror.Refresh(ctx, p.repo, 0); err != nil {
-			return p.s.upstreamProblem(p.repo, err)
+			return moved, p.s.upstreamProblem(p.repo, err)
 		}
 	}
-	return nil // upstream moves faster than we look; old values decide
+	return moved, nil // upstream moves faster than we look; old values decide
 }
 
 // drainLimit is how much of a refused push is read and dropped before the
@@ -261,7 +283,7 @@ func (p *push) drain() {
 // refuse tells the client that nothing was done, and why. It returns
 // errRefused, or why the client could not be told.
 func (p *push) refuse(ctx context.Context, reason string) error {
-	p.up.Abort()
+	p.abort()
 	reasons := make(map[ferry.RefName]string)
 	named := false
 	for _, u := range p.cmds.Updates {
@@ -287,11 +309,14 @@ func (p *push) refused(reasons map[ferry.RefName]string) error {
 	return cmp.Or(p.report("ok", reasons), errRefused)
 }
 
-// fail tells the client that the push could not be carried. A text meant for
-// people is shown; anything else is an internal error and goes to the log. It
-// returns errRefused, or why the client could not be told.
+// fail tells the client that the push is refused or could not be carried. A
+// text meant for people is shown; anything else is an internal error and goes
+// to the log. It returns errRefused, or why the client could not be told.
 func (p *push) fail(ctx context.Context, err error) error {
-	p.up.Abort()
+	if r, ok := errors.AsType[refusal](err); ok {
+		return p.refuse(ctx, string(r))
+	}
+	p.abort()
 	text := "internal error; nothing was pushed, see the server's log"
 	var m *ferry.Message
 	var se *statusError

@@ -8,6 +8,7 @@ import (
 
 	"gitferry/internal/failpoint"
 	"gitferry/internal/ferry"
+	"gitferry/internal/git"
 	"gitferry/internal/store"
 	"gitferry/mirror"
 )
@@ -105,10 +106,11 @@ func (s *Server) apply(ctx context.Context, repo ferry.Repository, row store.Pus
 	return nil
 }
 
-// book makes the books follow an applied push and closes it. Doing it again
-// changes nothing. The caller holds the apply lock.
-func (s *Server) book(ctx context.Context, repo ferry.Repository, row store.Push) error {
-	if err := s.Index(ctx, repo); err != nil {
+// book makes the books follow an applied push and closes it; commits are those
+// that it brought, if they are known. Doing it again changes nothing. The caller
+// holds the apply lock.
+func (s *Server) book(ctx context.Context, repo ferry.Repository, row store.Push, commits []git.Commit) error {
+	if err := s.Index(ctx, repo, commits); err != nil {
 		return fmt.Errorf("indexing a push to %s: %w", repo.Path(), err)
 	}
 	if err := failpoint.Hit("push.after_indexed"); err != nil {
@@ -194,7 +196,7 @@ func (s *Server) finishHeld(ctx context.Context, repo ferry.Repository, left sto
 		}
 		return s.Store.FinishPush(ctx, row.ID)
 	}
-	return s.book(ctx, repo, row)
+	return s.book(ctx, repo, row, nil)
 }
 
 // Recover settles the pushes that an earlier process left between release and

@@ -104,7 +104,7 @@ func (p *push) carry(client context.Context) (keep bool, err error) {
 	go func() {
 		defer p.s.pushes.Done()
 		defer unlock()
-		err := p.s.book(ctx, p.repo, row)
+		err := p.s.book(ctx, p.repo, row, p.commits)
 		if err != nil {
 			p.s.Log.Error("booking an accepted push", "repo", p.repo.Path(), "push", id, "err", err)
 			p.s.settleLater(p.repo, row)
@@ -178,15 +178,9 @@ func (p *push) restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	advertised := make(map[string]ferry.OID, len(up.Advertisement.Refs))
-	for _, r := range up.Advertisement.Refs {
-		advertised[r.Name] = r.OID
-	}
-	for _, u := range p.cmds.Updates {
-		if advertised[string(u.Name)] != u.Old {
-			up.Abort()
-			return &ferry.Message{Kind: ferry.ErrConflict, Text: string(u.Name) + " has moved upstream since; fetch first, then push again"}
-		}
+	if err := p.checkOld(up.Advertisement); err != nil {
+		up.Abort()
+		return err
 	}
 	p.up = up
 	return nil
@@ -227,6 +221,12 @@ func (p *push) send(ctx context.Context) (*pktline.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, p.up.Abort)()
+	if p.synced != nil {
+		if err := <-p.synced; err != nil {
+			p.s.Log.Error("keeping a pushed pack", "repo", p.repo.Path(), "err", err)
+			return nil, &ferry.Message{Kind: ferry.ErrUnavailable, Cause: errNotSent, Text: "the pack could not be kept; nothing was pushed, push again"}
+		}
+	}
 	body := p.body
 	switch {
 	case body != nil:

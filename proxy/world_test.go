@@ -109,7 +109,7 @@ func newWorld(t *testing.T, change func(*world)) *world {
 			defer w.mu.Unlock()
 			return policy.Judge(ctx, p, w.rules, nil, smartcommit.Options{})
 		},
-		Index: func(context.Context, ferry.Repository) error {
+		Index: func(context.Context, ferry.Repository, []git.Commit) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.indexed++

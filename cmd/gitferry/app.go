@@ -160,7 +160,7 @@ func newApp(ctx context.Context, cfg *config.Config, st *store.Store, publicURL 
 	a.registry = prometheus.NewRegistry()
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.proxy = &proxy.Server{Metrics: proxy.NewMetrics(a.registry), Mirror: a.mirror, Git: g, Dialer: a.dialer, Target: a.discovery.Target, Store: st,
-		Judge: a.judge, Opened: a.pushOpened, Forecast: a.forecast, Index: a.index.Repository, PublicURL: publicURL, Scratch: cfg.DataDir,
+		Judge: a.judge, Opened: a.pushOpened, Forecast: a.forecast, Index: a.index.Push, PublicURL: publicURL, Scratch: cfg.DataDir,
 		TrustClearText: a.trustClearText, Limits: limits(cfg), Log: log}
 	return a, nil
 }

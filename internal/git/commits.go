@@ -39,9 +39,8 @@ type Walk struct {
 	Not     []ferry.OID // … but not what these reach (objects not there are passed over)
 	NotAll  bool        // nor what any ref of the repository reaches
 	Objects string      // quarantine, as in Command
-	// Connected also checks that every object that the commits need is there,
-	// which fails the walk with an *ExitError if one is missing.
-	Connected bool
+	// Strict fails the walk with an *ExitError if a tip is not there.
+	Strict bool
 }
 
 const commitFormat = "%x01%H%x00%T%x00%P%x00%an%x00%ae%x00%at%x00%cn%x00%ce%x00%ct%x00%B%x00"
@@ -59,9 +58,7 @@ func (r *Runner) Commits(ctx context.Context, dir string, w Walk, yield func(Com
 		fmt.Fprintf(&in, "^%s\n", o)
 	}
 	args := []string{"rev-list", "--topo-order", "--reverse", "--no-commit-header", "--format=" + commitFormat, "--encoding=UTF-8"}
-	if w.Connected {
-		args = append(args, "--objects")
-	} else {
+	if !w.Strict {
 		args = append(args, "--ignore-missing")
 	}
 	args = append(args, "--stdin")
@@ -94,8 +91,7 @@ func (r *Runner) Commits(ctx context.Context, dir string, w Walk, yield func(Com
 	return nil
 }
 
-// parseCommits reads the records of commitFormat; lines that do not begin
-// with its mark are object names printed by --objects and are passed over.
+// parseCommits reads the records of commitFormat, with a line end after each.
 func parseCommits(in *bufio.Reader, yield func(Commit) error) error {
 	for {
 		b, err := in.ReadByte()
@@ -105,30 +101,17 @@ func parseCommits(in *bufio.Reader, yield func(Commit) error) error {
 		if err != nil {
 			return err
 		}
-		switch b {
-		case '\n':
+		if b == '\n' {
 			continue
-		case 1:
-		default:
-			if err := skipLine(in); err != nil && err != io.EOF {
-				return err
-			}
-			continue
+		}
+		if b != 1 {
+			return fmt.Errorf("reading a commit: unexpected byte %q", b)
 		}
 		c, err := readCommit(in)
 		if err != nil {
 			return err
 		}
 		if err := yield(c); err != nil {
-			return err
-		}
-	}
-}
-
-func skipLine(in *bufio.Reader) error {
-	for {
-		_, err := in.ReadSlice('\n')
-		if err != bufio.ErrBufferFull {
 			return err
 		}
 	}

@@ -10,13 +10,19 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"gitferry/internal/ferry"
 )
 
 // IndexPack reads a pack from in, checks its objects with fsck, completes a
 // thin pack from the repository and stores pack and index in the quarantine
 // objects. It returns the pack's hexadecimal name. Bytes after the pack fail
-// with ferry.ErrInvalid; so does whatever git finds wrong.
+// with ferry.ErrInvalid; so does whatever git finds wrong, an object that
+// refers to one that is nowhere included: in a store in which nothing is
+// missing, nothing is missing with the pack either.
+//
+// What it writes is not durable before SyncPacks.
 func (r *Runner) IndexPack(ctx context.Context, dir, objects string, in io.Reader, maxBytes int64) (string, error) {
 	if err := os.MkdirAll(filepath.Join(objects, "pack"), 0o700); err != nil {
 		return "", fmt.Errorf("making a quarantine: %w", err)
@@ -25,11 +31,15 @@ func (r *Runner) IndexPack(ctx context.Context, dir, objects string, in io.Reade
 	if maxBytes > 0 {
 		args = append(args, fmt.Sprintf("--max-input-size=%d", maxBytes))
 	}
-	out, err := r.Output(ctx, Command{Dir: dir, Objects: objects, Stdin: in, Args: args, MaxFile: maxBytes + maxBytes/10})
+	out, err := r.Output(ctx, Command{Dir: dir, Objects: objects, Stdin: in, Args: args, MaxFile: maxBytes + maxBytes/10,
+		Config: [][2]string{{"core.fsync", "none"}}})
 	if err != nil {
 		if e, ok := err.(*ExitError); ok {
 			if strings.Contains(e.Stderr, "No space left on device") {
 				return "", &ferry.Message{Kind: ferry.ErrUnavailable, Cause: e, Text: "gitferry's disk is full, so it takes no pushes now; reads go on; ask an administrator"}
+			}
+			if strings.Contains(e.Stderr, "did not receive expected object") { // index-pack.c, check_object
+				return "", &ferry.Message{Kind: ferry.ErrInvalid, Cause: e, Text: "the push lacks objects that its commits need"}
 			}
 			return "", &ferry.Message{Kind: ferry.ErrInvalid, Cause: e, Text: "the pack is not acceptable: " + lastLine(e)}
 		}
@@ -75,6 +85,29 @@ func PackObjects(objects, pack string) ([]ferry.OID, error) {
 		copy(oids[i][:], b[head+20*i:])
 	}
 	return oids, nil
+}
+
+// SyncPacks makes the packs of a quarantine durable.
+func SyncPacks(objects string) error {
+	files, err := filepath.Glob(filepath.Join(objects, "pack", "pack-*"))
+	if err != nil {
+		return fmt.Errorf("syncing packs: %w", err)
+	}
+	var all errgroup.Group // side by side, so that they share a write to the journal
+	for _, name := range files {
+		all.Go(func() error {
+			f, err := os.Open(name)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			return f.Sync()
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return fmt.Errorf("syncing packs: %w", err)
+	}
+	return nil
 }
 
 // MovePacks moves the packs of a quarantine into the repository at dir: each

@@ -125,7 +125,7 @@ func TestQuarantine(t *testing.T) {
 		t.Fatal(err)
 	}
 	var messages []string
-	err = r.Commits(t.Context(), dir, Walk{Tips: []ferry.OID{side}, Not: []ferry.OID{base}, Connected: true}, func(c Commit) error {
+	err = r.Commits(t.Context(), dir, Walk{Tips: []ferry.OID{side}, Not: []ferry.OID{base}, Strict: true}, func(c Commit) error {
 		messages = append(messages, c.Message)
 		return nil
 	})
@@ -153,6 +153,7 @@ func TestIndexPackRefuses(t *testing.T) {
 		"bytes behind":     {strings.NewReader(whole + "x"), 1 << 20},
 		"flipped":          {strings.NewReader(whole[:30] + "\xff" + whole[31:]), 1 << 20},
 		"too large":        {strings.NewReader(whole), 20},
+		"a missing blob":   {strings.NewReader(work.Input(one.String()+"\n"+one.String()+"^{tree}\n", "pack-objects", "--stdout", "-q")), 1 << 20},
 		"a .git in a tree": {strings.NewReader(work.Input(bad+"\n", "pack-objects", "--stdout", "-q")), 1 << 20},
 	} {
 		objects := filepath.Join(dir, "incoming", "x", "objects")

@@ -15,18 +15,24 @@ import (
 // instead of asking git about each object.
 const smallPack = 4 << 20
 
-// PackKinds tells the type of each object of a pack in the quarantine objects
-// of the repository at dir. oids are the objects, as PackObjects lists them.
-func (r *Runner) PackKinds(ctx context.Context, dir, objects, pack string, oids []ferry.OID) (map[ferry.OID]string, error) {
+// EachPackKind calls yield with the type of each object of a pack in the
+// quarantine objects of the repository at dir. oids are the objects, as
+// PackObjects lists them.
+func (r *Runner) EachPackKind(ctx context.Context, dir, objects, pack string, oids []ferry.OID, yield func(ferry.OID, string)) error {
 	name := filepath.Join(objects, "pack", "pack-"+pack)
 	if info, err := os.Stat(name + ".pack"); err != nil || info.Size() > smallPack {
-		return r.Kinds(ctx, dir, objects, oids)
+		return r.EachKind(ctx, dir, objects, oids, yield)
 	}
 	kinds, err := packKinds(name, oids)
 	if errors.Is(err, errOddPack) {
-		return r.Kinds(ctx, dir, objects, oids)
+		return r.EachKind(ctx, dir, objects, oids, yield)
 	}
-	return kinds, err
+	for _, o := range oids {
+		if kind := kinds[o]; kind != "" {
+			yield(o, kind)
+		}
+	}
+	return err
 }
 
 // errOddPack says that an entry is not as git index-pack writes it.

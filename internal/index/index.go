@@ -118,12 +118,19 @@ func (x *Index) lock(id ferry.RepositoryID) (unlock func()) {
 // refs. Applying it again does nothing. The first time it indexes the whole
 // history, which runs no commands, and goes on where it was stopped.
 func (x *Index) Repository(ctx context.Context, repo ferry.Repository) error {
-	return x.repository(ctx, repo, nil)
+	return x.repository(ctx, repo, nil, nil)
 }
 
-// repository is Repository; progress, if not nil, is told how many commits
-// were read.
-func (x *Index) repository(ctx context.Context, repo ferry.Repository, progress func(done int)) error {
+// Push is Repository after a push. commits are those that the push brought,
+// parents first, as the gate has read them; they spare a look at the mirror
+// where they follow on what the books hold.
+func (x *Index) Push(ctx context.Context, repo ferry.Repository, commits []git.Commit) error {
+	return x.repository(ctx, repo, commits, nil)
+}
+
+// repository is Push; progress, if not nil, is told how many commits were
+// read.
+func (x *Index) repository(ctx context.Context, repo ferry.Repository, brought []git.Commit, progress func(done int)) error {
 	defer x.lock(repo.ID)()
 	repo, err := x.Store.Repository(ctx, repo.ID) // what another run wrote
 	if err != nil {
@@ -133,7 +140,7 @@ func (x *Index) repository(ctx context.Context, repo ferry.Repository, progress 
 	if err != nil {
 		return fmt.Errorf("reading settings: %w", err)
 	}
-	r := &run{x: x, repo: repo, settings: settings, initial: repo.IndexedAt.IsZero(), progress: progress}
+	r := &run{x: x, repo: repo, settings: settings, initial: repo.IndexedAt.IsZero(), brought: brought, progress: progress}
 	if err := r.apply(ctx); err != nil {
 		return fmt.Errorf("indexing %s: %w", repo.Path(), err)
 	}
@@ -176,7 +183,8 @@ type run struct {
 	initial  bool
 	queued   bool
 	unknown  bool
-	moved    bool // refs moved
+	moved    bool         // refs moved
+	brought  []git.Commit // by the push that is indexed, if that is known
 	// progress is told how many commits a first index has read.
 	progress func(done int)
 
@@ -364,7 +372,7 @@ func (r *run) applyGroup(ctx context.Context, g group, stored, now map[ferry.Ref
 		return nil
 	}
 	if len(walk.Tips) > 0 {
-		err := r.x.Git.Commits(ctx, r.x.Mirror.Path(r.repo.ID), walk, func(c git.Commit) error {
+		err := r.walk(ctx, walk, func(c git.Commit) error {
 			for _, p := range c.Parents {
 				parents[p] = true
 			}
@@ -378,4 +386,49 @@ func (r *run) applyGroup(ctx context.Context, g group, stored, now map[ferry.Ref
 		}
 	}
 	return flush(true)
+}
+
+// walk lists the commits of a walk, from those that the push brought if they
+// are all there is.
+func (r *run) walk(ctx context.Context, w git.Walk, yield func(git.Commit) error) error {
+	meets, ok := r.met(w)
+	if !ok {
+		return r.x.Git.Commits(ctx, r.x.Mirror.Path(r.repo.ID), w, yield)
+	}
+	for _, c := range r.brought {
+		if meets[c.OID] {
+			if err := yield(c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// met returns which of the commits that the push brought a walk meets. ok is
+// false if it may meet others: it has to begin at one of them, and every way
+// out has to lead to where the walk ends.
+func (r *run) met(w git.Walk) (meets map[ferry.OID]bool, ok bool) {
+	meets = make(map[ferry.OID]bool)
+	not := make(map[ferry.OID]bool, len(w.Not))
+	for _, o := range w.Not {
+		not[o] = true
+	}
+	for _, tip := range w.Tips {
+		meets[tip] = true
+	}
+	left := len(meets) // met, and not among those seen yet
+	for _, c := range slices.Backward(r.brought) {
+		if !meets[c.OID] {
+			continue
+		}
+		left--
+		for _, p := range c.Parents {
+			if !meets[p] && !not[p] {
+				meets[p] = true
+				left++
+			}
+		}
+	}
+	return meets, left == 0 && len(r.brought) > 0
 }

@@ -145,7 +145,7 @@ func (x *Index) sync(ctx context.Context, repo ferry.Repository, job store.Job, 
 			p.total.Store(int64(total))
 		}
 	}
-	if err := x.repository(ctx, repo, func(done int) { p.done.Store(int64(done)) }); err != nil {
+	if err := x.repository(ctx, repo, nil, func(done int) { p.done.Store(int64(done)) }); err != nil {
 		return moved, err
 	}
 	switch {
