@@ -97,6 +97,7 @@ var doors = []door{
 	{"github.com/gliderlabs/ssh", []string{"proxy"}},
 	{"github.com/aws", []string{"internal/codecommit"}},
 	{"github.com/go-git", []string{"internal/git"}},
+	{"github.com/pjbgf/sha1cd", []string{"internal/git"}},
 	{"os/exec", []string{"internal/git"}},
 	{"database/sql", []string{"internal/store"}},
 	{"github.com/mattn/go-sqlite3", []string{"internal/store"}},

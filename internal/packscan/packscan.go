@@ -16,9 +16,10 @@
 // deltas and applying them, is left to index-pack, which has to run before
 // anything becomes readable.
 //
-// The proxy's push gate calls it. It keeps no object, runs no subprocess and
+// The proxy's push gate calls it. Scan keeps no object, runs no subprocess and
 // needs a constant amount of memory, plus 8 bytes an object if offset deltas
-// are allowed.
+// are allowed. A History remembers where the commits and tags of a pack may
+// stand and reads them afterwards.
 package packscan
 
 import (
@@ -57,6 +58,8 @@ type Limits struct {
 	// the client waits for the report: Scan then returns after the trailer and
 	// refuses only bytes that came along with it.
 	Open bool
+	// Each, if not nil, is called with every entry once it was scanned.
+	Each func(Entry)
 }
 
 func (l Limits) orDefault() Limits {
@@ -89,6 +92,17 @@ const (
 	OfsDelta ObjectType = 6
 	RefDelta ObjectType = 7
 )
+
+// An Entry is where an object stands in a pack. Offsets count from the pack's
+// start.
+type Entry struct {
+	Type    ObjectType
+	Start   int64
+	Data    int64     // of its zlib stream
+	Size    int64     // inflated
+	Base    int64     // of an OfsDelta: where its base starts
+	BaseOID ferry.OID // of a RefDelta
+}
 
 // A Result describes a pack that was scanned to its end.
 type Result struct {
@@ -184,12 +198,14 @@ func (s *scanner) entry() error {
 	if s.result.Inflated += size; s.result.Inflated > s.limits.TotalInflated {
 		return fault(start, ErrLimit, "more than %d bytes inflated", s.limits.TotalInflated)
 	}
-	if err := s.base(kind, start); err != nil {
+	e := Entry{Type: kind, Start: start, Size: size}
+	if err := s.base(&e); err != nil {
 		return err
 	}
 	s.result.Types[kind]++
 	delta := kind == OfsDelta || kind == RefDelta
 	data := s.in.offset()
+	e.Data = data
 	if err := s.inflater.object(size, delta, start); err != nil {
 		return err
 	}
@@ -198,6 +214,9 @@ func (s *scanner) entry() error {
 	}
 	if delta && s.inflater.resultSize() > uint64(s.limits.ObjectBytes) {
 		return fault(start, ErrLimit, "delta makes an object of %d bytes, at most %d are accepted", s.inflater.resultSize(), s.limits.ObjectBytes)
+	}
+	if s.limits.Each != nil {
+		s.limits.Each(e)
 	}
 	return nil
 }
@@ -230,11 +249,11 @@ func (s *scanner) typeAndSize(start int64) (ObjectType, int64, error) {
 }
 
 // base reads what a delta says about its base.
-func (s *scanner) base(kind ObjectType, start int64) error {
-	switch kind {
+func (s *scanner) base(e *Entry) error {
+	start := e.Start
+	switch e.Type {
 	case RefDelta:
-		var name [20]byte
-		if err := s.in.readFull(name[:]); err != nil {
+		if err := s.in.readFull(e.BaseOID[:]); err != nil {
 			return fault(start, err, "in the name of a delta's base")
 		}
 	case OfsDelta:
@@ -245,7 +264,8 @@ func (s *scanner) base(kind ObjectType, start int64) error {
 		if err != nil {
 			return err
 		}
-		if _, found := slices.BinarySearch(s.offsets, start-distance); !found {
+		e.Base = start - distance
+		if _, found := slices.BinarySearch(s.offsets, e.Base); !found {
 			return fault(start, ferry.ErrInvalid, "offset delta: no object starts %d bytes before", distance)
 		}
 	}
