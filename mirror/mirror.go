@@ -87,6 +87,9 @@ type state struct {
 	sums       refSums // guarded by mu
 	grown      uint64  // guarded by mu; counts packs added
 	generation uint64  // guarded by mu; counts removals of objects
+
+	expected int           // guarded by mu; pushes that upstream has taken and the mirror has not yet
+	arrived  chan struct{} // guarded by mu; closed when expected falls to 0
 }
 
 func (d *Dir) now() time.Time {

@@ -81,6 +81,68 @@ func (d *Dir) Hold(ctx context.Context, repo ferry.Repository) (release func(), 
 	return s.unhold, nil
 }
 
+// Expect says that upstream has taken a push which the mirror does not have
+// yet: until arrived is called Await waits, and so does Refresh. The caller
+// holds the apply lock.
+func (d *Dir) Expect(ctx context.Context, repo ferry.Repository) (arrived func(), err error) {
+	s, err := d.state(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.expected++; s.expected == 1 {
+		s.arrived = make(chan struct{})
+	}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.expected--; s.expected == 0 {
+			close(s.arrived)
+		}
+	}, nil
+}
+
+// Distrust says why the mirror is known not to be what upstream is. The next
+// Refresh looks, however young the last look is; until one succeeds View tells
+// the reason.
+func (d *Dir) Distrust(ctx context.Context, repo ferry.Repository, why error) error {
+	s, err := d.state(ctx, repo)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failure = why
+	return nil
+}
+
+// Await waits until the mirror has every push that is expected, so that who
+// was told of one sees it.
+func (d *Dir) Await(ctx context.Context, repo ferry.Repository) error {
+	s, err := d.state(ctx, repo)
+	if err != nil {
+		return err
+	}
+	return s.await(ctx)
+}
+
+func (s *state) await(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		expected, arrived := s.expected, s.arrived
+		s.mu.Unlock()
+		if expected == 0 {
+			return nil
+		}
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // Apply makes the mirror follow a push that upstream accepted: accepted are
 // the updates it took, all says whether it took every one. The caller holds
 // the apply lock. q may be nil for a push without a pack. Applying the same

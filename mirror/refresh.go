@@ -52,6 +52,9 @@ func (d *Dir) Refresh(ctx context.Context, repo ferry.Repository, maxAge time.Du
 	if err != nil {
 		return nil, err
 	}
+	if err := s.await(ctx); err != nil {
+		return nil, err
+	}
 	oldest := d.now().Add(-maxAge)
 	for {
 		s.mu.Lock()

@@ -68,14 +68,24 @@ func (p *push) checkObjects(ctx context.Context) error {
 	if err := p.checkShallow(ctx); err != nil {
 		return err
 	}
-	if err := p.readPack(ctx); err != nil {
+	read := p.readPack
+	if p.s.Limits.IndexAfter {
+		read = p.storePack
+	}
+	if err := read(ctx); err != nil {
 		return err
 	}
 	if err := failpoint.Hit("push.after_pack"); err != nil {
 		return err
 	}
 	synced := make(chan error, 1)
-	go func() { synced <- git.SyncPacks(p.q.Objects()) }() // ends by itself
+	go func() { // ends by itself
+		if p.stored != nil {
+			synced <- p.stored.file.Sync()
+		} else {
+			synced <- git.SyncPacks(p.q.Objects())
+		}
+	}()
 	p.synced = synced
 	return p.checkCommits(ctx)
 }
@@ -85,7 +95,17 @@ func (p *push) checkCommits(ctx context.Context) error {
 	if p.q == nil {
 		return nil
 	}
-	p.commits = nil
+	if p.stored != nil {
+		err := p.checkStored(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		// Git's own look at the whole pack decides.
+		p.s.Log.Info("indexing a pack before its release", "repo", p.repo.Path(), "reason", err)
+		if err := p.indexStored(ctx); err != nil {
+			return err
+		}
+	}
 	inPack, err := git.PackObjects(p.q.Objects(), p.packName)
 	if err != nil {
 		return err
@@ -129,15 +149,7 @@ func (p *push) readPack(client context.Context) error {
 		pr.CloseWithError(errIndexEnded)
 		indexed <- outcome{name, err}
 	}()
-	limits := packscan.Limits{PackBytes: p.s.Limits.PackBytes, Objects: p.s.Limits.PackObjects,
-		ObjectBytes: p.s.Limits.ObjectBytes, TotalInflated: p.s.Limits.InflatedBytes,
-		AllowOfsDelta: p.shown.Capabilities.Has("ofs-delta"), Open: p.ssh}
-	result, err := packscan.Scan(p.in.Rest(), func(b []byte) error {
-		if _, err := pw.Write(b); err != nil {
-			return err
-		}
-		return p.forward(client, b)
-	}, limits)
+	result, err := p.scan(client, pw, nil)
 	if p.unwatch != nil {
 		defer p.unwatch()
 	}
@@ -160,6 +172,20 @@ func (p *push) readPack(client context.Context) error {
 	}
 	p.pack, p.packName, p.scanned = result, done.name, p.s.now()
 	return nil
+}
+
+// scan reads the pack to its end, writes what belongs to it to w and lets it
+// flow to upstream.
+func (p *push) scan(client context.Context, w io.Writer, each func(packscan.Entry)) (packscan.Result, error) {
+	limits := packscan.Limits{PackBytes: p.s.Limits.PackBytes, Objects: p.s.Limits.PackObjects,
+		ObjectBytes: p.s.Limits.ObjectBytes, TotalInflated: p.s.Limits.InflatedBytes,
+		AllowOfsDelta: p.shown.Capabilities.Has("ofs-delta"), Open: p.ssh, Each: each}
+	return packscan.Scan(p.in.Rest(), func(b []byte) error {
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+		return p.forward(client, b)
+	}, limits)
 }
 
 var errIndexEnded = errors.New("git index-pack ended before the pack")
@@ -237,7 +263,8 @@ func (p *push) writeHead(w io.Writer) error {
 // has, and keeps the commits for judgement.
 func (p *push) listCommits(ctx context.Context) (map[ferry.OID]bool, error) {
 	reached := make(map[ferry.OID]bool)
-	walk := git.Walk{NotAll: true, Objects: p.q.Objects(), Strict: true}
+	p.commits = nil
+	walk := git.Walk{NotAll: true, Objects: p.objects(), Strict: true}
 	for _, u := range p.cmds.Updates {
 		if !u.IsDelete() {
 			walk.Tips = append(walk.Tips, u.New)
@@ -283,6 +310,12 @@ func (p *push) checkUnreferenced(ctx context.Context, inPack []ferry.OID, reache
 	if err != nil {
 		return err
 	}
+	return p.refuseLoose(ctx, loose)
+}
+
+// refuseLoose refuses commits of the pack that no ref of the push reaches,
+// unless the mirror has them.
+func (p *push) refuseLoose(ctx context.Context, loose []ferry.OID) error {
 	if len(loose) == 0 {
 		return nil
 	}
@@ -402,10 +435,14 @@ func (p *push) feedback() []string {
 	return policy.Feedback(p.verdict, o)
 }
 
-// objects returns the quarantine's object directory, or "" without a pack.
+// objects returns the object directory that has the push's commits, or ""
+// without a pack.
 func (p *push) objects() string {
-	if p.q == nil {
+	switch {
+	case p.q == nil:
 		return ""
+	case p.stored != nil:
+		return p.q.File(storedCommits)
 	}
 	return p.q.Objects()
 }

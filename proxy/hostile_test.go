@@ -21,7 +21,16 @@ const caps = "report-status side-band-64k"
 // Pushes that no git sends: each is refused, and upstream is unchanged.
 func TestHostilePushes(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, nil)
+	for _, after := range []bool{false, true} {
+		t.Run(fmt.Sprintf("index after %t", after), func(t *testing.T) {
+			t.Parallel()
+			testHostilePushes(t, after)
+		})
+	}
+}
+
+func testHostilePushes(t *testing.T, after bool) {
+	w := newWorld(t, func(w *world) { w.Limits.IndexAfter = after })
 	work := w.work()
 	base := work.Commit("base", "file", strings.Repeat("base\n", 100))
 	work.Run("push", w.url, "HEAD:refs/heads/main", "HEAD:refs/heads/other")
@@ -89,7 +98,16 @@ func emptyPack() string {
 // differ in case only, a shallow clone's commit, several refs with a deletion.
 func TestPushShapes(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, nil)
+	for _, after := range []bool{false, true} {
+		t.Run(fmt.Sprintf("index after %t", after), func(t *testing.T) {
+			t.Parallel()
+			testPushShapes(t, after)
+		})
+	}
+}
+
+func testPushShapes(t *testing.T, after bool) {
+	w := newWorld(t, func(w *world) { w.Limits.IndexAfter = after })
 	work := w.work()
 	work.Commit("one", "file", "1", "dir/file", "2")
 	work.Commit("two", "file", "2")

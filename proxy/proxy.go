@@ -81,6 +81,7 @@ type Limits struct {
 	FreshnessTimeout time.Duration // how long a read waits for upstream before it serves what it has
 	StoreBelow       int64         // packs up to this many bytes are stored first and sent at once
 	Stream           bool          // larger packs flow to upstream while they are checked
+	IndexAfter       bool          // git index-pack reads a pack after its release, not before
 	MaxHold          time.Duration // how long a streamed request may be held before it is cut and sent anew
 	PackBytes        int64
 	PackObjects      int64

@@ -87,7 +87,8 @@ type push struct {
 	received time.Time
 	q        *mirror.Quarantine // nil without a pack
 	pack     packscan.Result
-	packName string         // in the quarantine
+	packName string         // in the quarantine, once it is indexed
+	stored   *storedPack    // the pack as it came, if it is to be indexed after its release
 	synced   <-chan error   // the pack in the quarantine is durable; nil without a pack
 	unwatch  func() bool    // ends the watch over the client of a streamed pack; may be nil
 	scanned  time.Time      // when the hold began
@@ -161,6 +162,11 @@ func (p *push) receiveAndCarry(ctx context.Context) error {
 			}
 		}()
 	}
+	defer func() {
+		if p.stored != nil {
+			p.stored.file.Close()
+		}
+	}()
 	if err := p.gate(ctx); err != nil {
 		return err
 	}
@@ -255,6 +261,9 @@ func (p *push) follow(ctx context.Context) (moved bool, err error) {
 		return false, err
 	}
 	if err := p.s.copying(ctx, p.repo, func(line string) { p.answer.say(line) }); err != nil {
+		return false, err
+	}
+	if err := p.s.Mirror.Await(ctx, p.repo); err != nil {
 		return false, err
 	}
 	for range 3 {

@@ -94,6 +94,13 @@ func (s *Server) apply(ctx context.Context, repo ferry.Repository, row store.Pus
 			accepted = append(accepted, u)
 		}
 	}
+	if q != nil && len(accepted) > 0 {
+		if err := s.indexTaken(ctx, repo, q); errors.Is(err, ferry.ErrInvalid) {
+			return s.repair(ctx, repo, row, q, err)
+		} else if err != nil {
+			return err
+		}
+	}
 	if err := s.Mirror.Apply(ctx, repo, q, accepted, len(accepted) == len(row.Updates)); err != nil {
 		return err
 	}

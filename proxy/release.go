@@ -92,8 +92,19 @@ func (p *push) carry(client context.Context) (keep bool, err error) {
 		return true, p.tell(results, err)
 	}
 	// The mirror follows before the answer, so that the pusher's next fetch
-	// sees the push. The books get a moment; they catch up by themselves.
-	if err := p.s.apply(ctx, p.repo, row, p.q); err != nil {
+	// sees the push; where a pack has yet to be indexed that fetch waits. The
+	// books get a moment; they catch up by themselves.
+	wait, arrived := indexWait, func() {}
+	if p.stored != nil {
+		keep = true
+		if p.pack.Bytes > p.s.Limits.StoreBelow {
+			wait = 0
+		}
+		if arrived, err = p.s.Mirror.Expect(ctx, p.repo); err != nil {
+			p.s.settleLater(p.repo, row)
+			return true, p.tell(results, err)
+		}
+	} else if err := p.s.apply(ctx, p.repo, row, p.q); err != nil {
 		p.s.settleLater(p.repo, row)
 		return true, p.tell(results, err)
 	}
@@ -104,7 +115,14 @@ func (p *push) carry(client context.Context) (keep bool, err error) {
 	go func() {
 		defer p.s.pushes.Done()
 		defer unlock()
-		err := p.s.book(ctx, p.repo, row, p.commits)
+		var err error
+		if p.stored != nil {
+			err = p.s.apply(ctx, p.repo, row, p.q)
+			arrived()
+		}
+		if err == nil {
+			err = p.s.book(ctx, p.repo, row, p.commits)
+		}
 		if err != nil {
 			p.s.Log.Error("booking an accepted push", "repo", p.repo.Path(), "push", id, "err", err)
 			p.s.settleLater(p.repo, row)
@@ -114,9 +132,9 @@ func (p *push) carry(client context.Context) (keep bool, err error) {
 	}()
 	select {
 	case <-booked:
-	case <-time.After(indexWait):
+	case <-time.After(wait):
 	}
-	return false, p.tell(results, nil)
+	return keep, p.tell(results, nil)
 }
 
 // explain gives refs that were not taken the reason that upstream gave in
@@ -271,6 +289,10 @@ func (p *push) send(ctx context.Context) (*pktline.Report, error) {
 // it appends to complete a thin pack.
 func (p *push) resend(w io.Writer) error {
 	if err := p.writeHead(w); err != nil {
+		return err
+	}
+	if p.stored != nil {
+		_, err := io.Copy(w, io.NewSectionReader(p.stored.file, 0, p.pack.Bytes))
 		return err
 	}
 	f, err := os.Open(filepath.Join(p.q.Objects(), "pack", "pack-"+p.packName+".pack"))

@@ -23,6 +23,9 @@ const maxRequest = 10 << 20
 // what readers may see now. If upstream cannot be reached in time the mirror
 // is served as it is, with View.Failure set.
 func (s *Server) freshen(ctx context.Context, repo ferry.Repository) (mirror.View, error) {
+	if err := s.Mirror.Await(ctx, repo); err != nil {
+		return mirror.View{}, err
+	}
 	look, cancel := context.WithTimeout(ctx, s.Limits.FreshnessTimeout)
 	_, err := s.Mirror.Refresh(look, repo, s.Limits.Freshness)
 	cancel()
@@ -378,6 +381,9 @@ func (s *sectionWriter) Write(p []byte) (int, error) {
 // protocol 2, or the body of a git-upload-pack POST of protocol 0 and 1.
 func (s *Server) serveFetch(ctx context.Context, subject ferry.Subject, repo ferry.Repository, protocol string, raw []byte, out *sectionWriter, mayOpen bool) error {
 	s.Metrics.fetched()
+	if err := s.Mirror.Await(ctx, repo); err != nil {
+		return err
+	}
 	view, err := s.Mirror.View(ctx, repo)
 	if err != nil {
 		return err

@@ -172,6 +172,7 @@ func limits(cfg *config.Config) proxy.Limits {
 	l.FreshnessTimeout = time.Duration(cfg.Upstream.LookTimeout)
 	l.StoreBelow = int64(cfg.Gate.StoreBelow)
 	l.Stream = cfg.Gate.Stream
+	l.IndexAfter = cfg.Gate.Index == "after"
 	l.MaxHold = time.Duration(cfg.Gate.MaxHold)
 	l.JudgeTimeout = time.Duration(cfg.Gate.CheckTimeout)
 	l.PackBytes = int64(cfg.Gate.Limits.PackBytes)

@@ -81,6 +81,7 @@ type Gate struct {
 	StoreBelow   Size     `key:"store_below" doc:"Packs up to this size are stored first in any case, which is cheaper than a stalled stream."`
 	MaxHold      Duration `key:"max_hold" doc:"How long the end of a streamed pack is held. Longer checks cancel the stream and send the stored pack after approval."`
 	CheckTimeout Duration `key:"check_timeout" doc:"How long the checks of one push may take; a push that needs longer is refused."`
+	Index        string   `key:"index" oneof:"before|after" doc:"When git reads a pack to index and check it: before the upstream gets its end, or after, which is faster for large packs. After: our own reading of the pack and the policy decide about the push, nothing of it can be read before git has found it sound, and if git does not, the mirror reads the upstream instead."`
 	Limits       Limits   `key:"limits"`
 }
 

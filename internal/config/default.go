@@ -25,6 +25,7 @@ func Default() *Config {
 			StoreBelow:   1 << 20,
 			MaxHold:      Duration(15 * time.Second),
 			CheckTimeout: Duration(20 * time.Second),
+			Index:        "before",
 			Limits: Limits{
 				Commands:      4000,
 				PackBytes:     2 << 30,

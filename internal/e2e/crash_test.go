@@ -20,14 +20,23 @@ func TestCrash(t *testing.T) {
 		for _, action := range []string{"crash", "error"} {
 			t.Run(point+" "+action, func(t *testing.T) {
 				t.Parallel() // most of the time is waiting
-				testCrash(t, point, action)
+				testCrash(t, point, action, "")
+			})
+		}
+	}
+	// The same with packs that are indexed after their release.
+	for _, point := range []string{"push.after_released", "push.after_resolved", "push.unindexed", "push.after_applied"} {
+		for _, action := range []string{"crash", "error"} {
+			t.Run("index after "+point+" "+action, func(t *testing.T) {
+				t.Parallel()
+				testCrash(t, point, action, "gate:\n  index: after\n")
 			})
 		}
 	}
 }
 
-func testCrash(t *testing.T, point, action string) {
-	w := newWorld(t, options{})
+func testCrash(t *testing.T, point, action, config string) {
+	w := newWorld(t, options{config: config})
 	work := filepath.Join(t.TempDir(), "work")
 	w.git("alice", w.dir, "clone", w.url("us-east-1/demo"), work)
 	w.git("alice", work, "commit", "--allow-empty", "-m", "base")

@@ -15,6 +15,9 @@ import (
 	"gitferry/internal/ferry"
 )
 
+// DiskFull is what a pusher is told whose pack finds no room.
+const DiskFull = "gitferry's disk is full, so it takes no pushes now; reads go on; ask an administrator"
+
 // IndexPack reads a pack from in, checks its objects with fsck, completes a
 // thin pack from the repository and stores pack and index in the quarantine
 // objects. It returns the pack's hexadecimal name. Bytes after the pack fail
@@ -36,7 +39,7 @@ func (r *Runner) IndexPack(ctx context.Context, dir, objects string, in io.Reade
 	if err != nil {
 		if e, ok := err.(*ExitError); ok {
 			if strings.Contains(e.Stderr, "No space left on device") {
-				return "", &ferry.Message{Kind: ferry.ErrUnavailable, Cause: e, Text: "gitferry's disk is full, so it takes no pushes now; reads go on; ask an administrator"}
+				return "", &ferry.Message{Kind: ferry.ErrUnavailable, Cause: e, Text: DiskFull}
 			}
 			if strings.Contains(e.Stderr, "did not receive expected object") { // index-pack.c, check_object
 				return "", &ferry.Message{Kind: ferry.ErrInvalid, Cause: e, Text: "the push lacks objects that its commits need"}
@@ -56,13 +59,17 @@ func (r *Runner) IndexPack(ctx context.Context, dir, objects string, in io.Reade
 	return name, nil
 }
 
-// lastLine returns what git said last, without its "fatal:" mark.
+// lastLine returns what git said last that tells something, without its mark.
 func lastLine(e *ExitError) string {
 	if e.Signal != "" {
 		return "git ended by signal " + e.Signal
 	}
 	lines := strings.Split(strings.TrimSpace(e.Stderr), "\n")
-	return strings.TrimPrefix(lines[len(lines)-1], "fatal: ")
+	last := strings.TrimPrefix(lines[len(lines)-1], "fatal: ")
+	if last == "fsck error in packed object" && len(lines) > 1 {
+		last = strings.TrimPrefix(lines[len(lines)-2], "error: ") // says which object and what is wrong with it
+	}
+	return last
 }
 
 // PackObjects returns the names of the objects of a pack from its index file,
