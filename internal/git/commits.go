@@ -7,9 +7,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 
 	"gitferry/internal/ferry"
 )
@@ -65,34 +69,40 @@ func (r *Runner) Commits(ctx context.Context, dir string, w Walk, yield func(Com
 	if w.NotAll {
 		args = append(args, "--not", "--exclude=refs/gitferry/*", "--all") // not what only we keep
 	}
-	pr, pw := io.Pipe()
-	p, err := r.Start(ctx, Command{Dir: dir, Args: args, Stdin: &in, Stdout: pw, Objects: w.Objects})
+	pr, pw, err := os.Pipe() // git writes into it itself
 	if err != nil {
 		return fmt.Errorf("listing commits: %w", err)
 	}
-	waited := make(chan error, 1)
-	go func() {
-		err := p.Wait()
-		pw.CloseWithError(err)
-		waited <- err
-	}()
-	parseErr := parseCommits(bufio.NewReaderSize(pr, 256<<10), yield)
-	pr.CloseWithError(io.ErrClosedPipe)
-	if parseErr != nil {
+	defer pr.Close()
+	// Fewer turns between git and us, where the system has room for it.
+	_, _ = unix.FcntlInt(pw.Fd(), unix.F_SETPIPE_SZ, 1<<20)
+	p, err := r.Start(ctx, Command{Dir: dir, Args: args, Stdin: &in, Stdout: pw, Objects: w.Objects})
+	pw.Close()
+	if err != nil {
+		return fmt.Errorf("listing commits: %w", err)
+	}
+	var stopped error
+	err = parseCommits(bufio.NewReaderSize(pr, 256<<10), func(c Commit) error {
+		stopped = yield(c)
+		return stopped
+	})
+	if stopped != nil {
 		cancel()
 	}
-	waitErr := <-waited
-	if waitErr != nil && (parseErr == nil || ctx.Err() == nil) {
+	pr.Close() // whoever still writes ends
+	waitErr := p.Wait()
+	switch {
+	case stopped != nil:
+		return stopped
+	case waitErr != nil:
 		return fmt.Errorf("listing commits: %w", waitErr)
 	}
-	if parseErr != nil {
-		return parseErr
-	}
-	return nil
+	return err
 }
 
 // parseCommits reads the records of commitFormat, with a line end after each.
 func parseCommits(in *bufio.Reader, yield func(Commit) error) error {
+	var buf []byte
 	for {
 		b, err := in.ReadByte()
 		if err == io.EOF {
@@ -107,7 +117,7 @@ func parseCommits(in *bufio.Reader, yield func(Commit) error) error {
 		if b != 1 {
 			return fmt.Errorf("reading a commit: unexpected byte %q", b)
 		}
-		c, err := readCommit(in)
+		c, err := readCommit(in, &buf)
 		if err != nil {
 			return err
 		}
@@ -117,15 +127,30 @@ func parseCommits(in *bufio.Reader, yield func(Commit) error) error {
 	}
 }
 
-// readCommit reads the ten fields of one record.
-func readCommit(in *bufio.Reader) (Commit, error) {
-	var f [10]string
-	for i := range f {
-		s, err := readField(in)
-		if err != nil {
+// commitFields is how many fields a record of commitFormat has.
+const commitFields = 10
+
+// readCommit reads one record. Its fields share one string.
+func readCommit(in *bufio.Reader, buf *[]byte) (Commit, error) {
+	record := (*buf)[:0]
+	var end [commitFields]int
+	for i := range end {
+		n := len(record)
+		var err error
+		if record, err = readField(in, record); err != nil {
 			return Commit{}, fmt.Errorf("reading a commit: %w", err)
 		}
-		f[i] = s
+		if !utf8.Valid(record[n:]) {
+			record = append(record[:n], bytes.ToValidUTF8(record[n:], []byte("\uFFFD"))...)
+		}
+		end[i] = len(record)
+	}
+	*buf = record
+	all := string(record)
+	var f [commitFields]string
+	for i, n := 0, 0; i < commitFields; i++ {
+		f[i] = all[n:end[i]]
+		n = end[i]
 	}
 	c := Commit{AuthorName: f[3], AuthorEmail: f[4], AuthoredAt: unixTime(f[5]),
 		CommitterName: f[6], CommitterEmail: f[7], CommittedAt: unixTime(f[8]),
@@ -147,27 +172,24 @@ func readCommit(in *bufio.Reader) (Commit, error) {
 	return c, nil
 }
 
-// readField reads up to NUL and keeps at most MaxMessage bytes, as valid UTF-8.
-func readField(in *bufio.Reader) (string, error) {
-	var b []byte
+// readField appends to b what comes up to NUL, at most MaxMessage bytes.
+func readField(in *bufio.Reader, b []byte) ([]byte, error) {
+	left := MaxMessage
 	for {
 		part, err := in.ReadSlice(0)
-		if n := min(len(part), MaxMessage+1-len(b)); n > 0 {
-			b = append(b, part[:n]...)
+		whole := err == nil
+		if whole {
+			part = part[:len(part)-1]
+		} else if err == io.EOF {
+			return b, io.ErrUnexpectedEOF
+		} else if err != bufio.ErrBufferFull {
+			return b, err
 		}
-		if err == bufio.ErrBufferFull {
-			continue
+		n := min(len(part), left)
+		b = append(b, part[:n]...)
+		if left -= n; whole {
+			return b, nil
 		}
-		if err != nil {
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return "", err
-		}
-		if len(b) > 0 && b[len(b)-1] == 0 {
-			b = b[:len(b)-1]
-		}
-		return strings.ToValidUTF8(string(b), "\uFFFD"), nil
 	}
 }
 

@@ -18,13 +18,16 @@ import (
 // hold yet with links, deliveries and actions, the others as found again.
 func (r *run) change(ctx context.Context, g group, batch []git.Commit) (store.Change, error) {
 	c := store.Change{Repository: r.repo.ID}
-	oids := make([]ferry.OID, len(batch))
-	for i := range batch {
-		oids[i] = batch[i].OID
-	}
-	known, err := r.x.Store.KnownCommits(ctx, r.repo.ID, oids)
-	if err != nil {
-		return c, err
+	var known map[ferry.OID]bool
+	if !g.history { // the store passes over what it has; nothing of history is found again
+		oids := make([]ferry.OID, len(batch))
+		for i := range batch {
+			oids[i] = batch[i].OID
+		}
+		var err error
+		if known, err = r.x.Store.KnownCommits(ctx, r.repo.ID, oids); err != nil {
+			return c, err
+		}
 	}
 	for _, b := range batch {
 		parsed := smartcommit.Parse(b.Message, r.settings.Parse)
