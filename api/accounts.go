@@ -220,6 +220,12 @@ func (s *Server) getRepositoryAddress(c *call) (triggerAddress, error) {
 	return triggerAddress{fmt.Sprintf("%s/hooks/repo/%d/%s", s.PublicURL, c.repo.ID, secret.Reveal())}, err
 }
 
+// testTrigger has AWS send a test message for a repository; the log of trigger
+// calls shows whether it came.
+func (s *Server) testTrigger(c *call) (nothing, error) {
+	return nothing{}, s.Triggers.Test(c.ctx, c.repo)
+}
+
 // triggerCall is a line of the log of trigger calls.
 type triggerCall struct {
 	ID          int64               `json:"id"`

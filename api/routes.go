@@ -69,6 +69,7 @@ var v1 = []route{
 	do(del, repositoryPath, "removeRepository", "Disconnect a repository; ask again while withdrawals wait", admin, ok, (*Server).removeRepository, forced),
 	get(repositoryPath+"/log", "getRepositoryLog", "What happened to a repository", maintain, (*Server).getRepositoryLog, logLimit),
 	get(repositoryPath+"/trigger-address", "getTriggerAddress", "The address that has this repository looked at", maintain, (*Server).getRepositoryAddress),
+	do(post, repositoryPath+"/trigger-test", "testTrigger", "Have AWS send a test message through the repository's trigger", maintain, ok, (*Server).testTrigger),
 	do(post, repositoryPath+"/sync", "syncRepository", "Look at the upstream and index what moved", maintain, accepted, queue(store.OpSync)),
 	do(post, repositoryPath+"/reindex", "reindexRepository", "Index anew what is not indexed", maintain, accepted, queue(store.OpReindex)),
 	do(post, repositoryPath+"/purge", "purgeRepository", "Remove objects that no ref reaches", maintain, accepted, queue(store.OpPurge)),

@@ -224,6 +224,46 @@ func (t *Triggers) RemoveFrom(ctx context.Context, r ferry.Repository) error {
 	return t.clearOne(ctx, c, r, known[r.ID])
 }
 
+// Test has AWS send a test message through our trigger of a repository, which
+// the log of trigger calls then shows. It fails with ferry.ErrConflict if
+// there is no such trigger, here or in the repository's list, and in AWS's
+// words if AWS cannot send.
+func (t *Triggers) Test(ctx context.Context, r ferry.Repository) error {
+	known, err := t.Store.RepositoryTriggers(ctx, r.IntegrationID)
+	if err != nil {
+		return err
+	}
+	k := known[r.ID]
+	if k.Topic == "" {
+		return &ferry.Message{Kind: ferry.ErrConflict, Text: orText(k.Problem, r.Path()+" has no trigger of ours; set the triggers of its integration up first")}
+	}
+	i, err := t.Store.Integration(ctx, r.IntegrationID)
+	if err != nil {
+		return err
+	}
+	c, err := t.Client(ctx, i)
+	if err != nil {
+		return err
+	}
+	list, err := c.Triggers(ctx, r.Name)
+	if err != nil {
+		return err
+	}
+	for _, o := range list {
+		if o.Destination == k.Topic && (o.Name == name || o.Name == t.secondName()) {
+			return c.TestTrigger(ctx, r.Name, o)
+		}
+	}
+	return &ferry.Message{Kind: ferry.ErrConflict, Text: "our trigger is not in the list of " + r.Path() + " any more; set the triggers of its integration up again"}
+}
+
+func orText(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
 // refused logs what could not be removed.
 func (t *Triggers) refused(ctx context.Context, id ferry.IntegrationID, what string, err error) error {
 	if ctx.Err() != nil {
