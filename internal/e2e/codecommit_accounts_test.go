@@ -14,74 +14,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awscodecommit "github.com/aws/aws-sdk-go-v2/service/codecommit"
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh"
 
 	"gitferry/internal/sandbox/codecommit"
 )
-
-// Each action of the matrix is taken away in turn: exactly its feature is
-// lost, the others stay, and the policy document names it alone.
-func TestMissingPermissions(t *testing.T) {
-	w := newWorld(t, options{config: "upstream: {poll: 1h, poll_max: 24h}\n"})
-	w.waitTriggers("us-east-1", 1)
-	w.waitIdle()
-	type feature struct {
-		ID, State string
-		Missing   []string
-	}
-	type table struct {
-		Features []feature
-		Missing  []string
-		Policy   string
-	}
-	base := func() table {
-		var p table
-		if code := w.ask("POST", "/integrations/us-east-1/permissions/check", nil, &p); code != 200 {
-			t.Fatal(code)
-		}
-		return p
-	}
-	sync := func() { w.ask("POST", "/repositories/us-east-1/demo/sync", nil, nil); w.waitIdle() }
-	if p := base(); len(p.Missing) != 0 || p.Policy != "" {
-		t.Errorf("with all permissions: %+v", p)
-	}
-	for _, c := range []struct {
-		action  string
-		feature string
-		use     func() // beyond the probe
-	}{
-		{"codecommit:ListRepositories", "read", nil},
-		{"codecommit:BatchGetRepositories", "read", nil},
-		{"codecommit:GitPull", "read", sync},
-		{"codecommit:ListPullRequests", "pull-requests", nil},
-		{"codecommit:GetRepositoryTriggers", "triggers", nil},
-	} {
-		deny(t, w.codecommit, c.action)
-		if c.use != nil {
-			c.use()
-		}
-		p := base()
-		for _, f := range p.Features {
-			if lost := f.ID == c.feature; lost != (f.State == "missing") {
-				t.Errorf("without %s the feature %s is %s", c.action, f.ID, f.State)
-			}
-		}
-		if diff := cmp.Diff([]string{c.action}, p.Missing); diff != "" {
-			t.Errorf("without %s (-want +got):\n%s", c.action, diff)
-		}
-		if strings.Count(p.Policy, `"codecommit:`) != 1 || !strings.Contains(p.Policy, `"`+c.action+`"`) {
-			t.Errorf("the policy for %s: %s", c.action, p.Policy)
-		}
-		deny(t, w.codecommit)
-		if c.use != nil {
-			c.use()
-		}
-		if p := base(); len(p.Missing) != 0 {
-			t.Errorf("with %s again: missing %v", c.action, p.Missing)
-		}
-	}
-}
 
 // Two integrations in one region and one in another, each with a repository
 // of the same name, have paths of their own.

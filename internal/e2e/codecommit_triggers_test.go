@@ -248,40 +248,6 @@ func TestForeignTriggers(t *testing.T) {
 	}
 }
 
-// Without one of the actions of set-up there is polling, which the notice says
-// with the action's name; everything else goes on.
-func TestTriggerPermissions(t *testing.T) {
-	w := newWorld(t, options{config: "upstream: {poll: 1h, poll_max: 24h}\n"})
-	w.waitTriggers("us-east-1", 1)
-	for _, action := range []string{"sns:CreateTopic", "sns:SetTopicAttributes", "sns:Subscribe", "codecommit:GetRepositoryTriggers", "codecommit:PutRepositoryTriggers"} {
-		// A new secret has subscription and triggers made anew.
-		must(t, w.client("us-east-1").PutTriggers(t.Context(), "demo", nil))
-		deny(t, w.codecommit, action)
-		if code := w.ask("POST", "/integrations/us-east-1/triggers/secret", nil, nil); code != 202 {
-			t.Fatal(code)
-		}
-		var s triggerSetup
-		within(t, 20*time.Second, "the notice about "+action+" is given", func() bool { s = w.triggers("us-east-1"); return s.State == "polling" })
-		if !slices.Contains(s.Missing, action) || !strings.Contains(s.Notice, action) {
-			t.Errorf("without %s: missing %v, notice %q", action, s.Missing, s.Notice)
-		}
-		var state struct {
-			Integrations []struct{ Slug, Status, Triggers, Notice string }
-		}
-		must(t, w.api("GET", "/api/v1/admin/state", &state))
-		for _, i := range state.Integrations {
-			if i.Slug == "us-east-1" && (i.Status == "ERROR" || i.Triggers != "polling" || i.Notice == "") {
-				t.Errorf("without %s: %+v; polling is no error", action, i)
-			}
-		}
-		deny(t, w.codecommit)
-		if code := w.ask("POST", "/integrations/us-east-1/triggers", nil, nil); code != 202 {
-			t.Fatal(code)
-		}
-		w.waitTriggers("us-east-1", 1)
-	}
-}
-
 // Many notifications for a few repositories lead to few looks.
 func TestStorm(t *testing.T) {
 	const repos, each = 5, 40
