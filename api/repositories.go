@@ -50,8 +50,12 @@ func (s *Server) getRepository(c *call) (repositoryDetail, error) {
 
 // repositoryPatch changes what it names.
 type repositoryPatch struct {
-	SmartCommits *bool `json:"smart_commits,omitempty"`
-	Enabled      *bool `json:"enabled,omitempty"`
+	SmartCommits  *bool     `json:"smart_commits,omitempty"`
+	Enabled       *bool     `json:"enabled,omitempty"`
+	Projects      *[]string `json:"projects,omitempty"` // keys of Jira projects; empty: all
+	ReadOnly      *bool     `json:"read_only,omitempty"`
+	TagFilter     *string   `json:"tag_filter,omitempty"`
+	DefaultBranch *string   `json:"default_branch,omitempty"` // of a single repository; accounts have their own
 }
 
 func (s *Server) changeRepository(c *call, in repositoryPatch) (Repository, error) {
@@ -65,7 +69,29 @@ func (s *Server) changeRepository(c *call, in repositoryPatch) (Repository, erro
 			r.State = ferry.RepositoryEnabled
 		}
 	}
-	return RepositoryOf(r), s.Store.UpdateRepository(c.ctx, r)
+	if in.Projects != nil {
+		var err error
+		if r.Projects, err = ferry.ParseProjects(strings.Join(*in.Projects, " ")); err != nil {
+			return Repository{}, err
+		}
+	}
+	if in.ReadOnly != nil {
+		r.ReadOnly = *in.ReadOnly
+	}
+	if in.TagFilter != nil {
+		r.TagFilter = *in.TagFilter
+	}
+	if in.DefaultBranch != nil {
+		if r.Region != "" {
+			return Repository{}, &ferry.Message{Kind: ferry.ErrInvalid, Text: "the default branch of " + r.Path() + " is changed at its host"}
+		}
+		r.DefaultBranch = *in.DefaultBranch
+	}
+	err := s.Store.UpdateRepository(c.ctx, r)
+	if err == nil && in.Projects != nil {
+		s.Outbox.Wake()
+	}
+	return RepositoryOf(r), err
 }
 
 func (s *Server) removeRepository(c *call) (Removal, error) {

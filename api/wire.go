@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"gitferry/internal/discovery"
@@ -65,13 +66,17 @@ type Repository struct {
 	DefaultBranch string                `json:"default_branch,omitempty"`
 	State         ferry.RepositoryState `json:"state"`
 	SmartCommits  bool                  `json:"smart_commits"`
+	Projects      []string              `json:"projects"` // keys of Jira projects it belongs to; empty: all
+	ReadOnly      bool                  `json:"read_only"`
+	TagFilter     string                `json:"tag_filter,omitempty"`
 	IndexedAt     time.Time             `json:"indexed_at,omitzero"`
 }
 
 // RepositoryOf shows r.
 func RepositoryOf(r ferry.Repository) Repository {
 	return Repository{ID: r.ID, Path: r.Path(), Owner: r.Owner, Name: r.Name, Integration: r.IntegrationID, Region: r.Region,
-		UpstreamURL: r.CloneURL, DefaultBranch: r.DefaultBranch, State: r.State, SmartCommits: r.SmartCommits, IndexedAt: r.IndexedAt}
+		UpstreamURL: r.CloneURL, DefaultBranch: r.DefaultBranch, State: r.State, SmartCommits: r.SmartCommits, IndexedAt: r.IndexedAt,
+		Projects: append([]string{}, strings.Fields(r.Projects)...), ReadOnly: r.ReadOnly, TagFilter: r.TagFilter}
 }
 
 // A Delivery is one row of what Jira shall hear. Repository is a path, empty

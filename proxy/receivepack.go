@@ -44,6 +44,9 @@ func (s *Server) openPush(ctx context.Context, repo ferry.Repository, own *ownAc
 	if repo.State == ferry.RepositoryMissing {
 		return nil, nil, &ferry.Message{Kind: ferry.ErrUnavailable, Text: repo.Path() + " is gone at its upstream; it can be read here, not pushed to"}
 	}
+	if repo.ReadOnly {
+		return nil, nil, &ferry.Message{Kind: ferry.ErrDenied, Text: repo.Path() + " takes no pushes here; an administrator made it read-only"}
+	}
 	if free, err := git.FreeSpace(s.Mirror.Root); err == nil && free < s.Limits.FreeDisk {
 		s.Log.Error("pushes are refused: the disk is almost full", "free", free, "floor", s.Limits.FreeDisk)
 		return nil, nil, &ferry.Message{Kind: ferry.ErrUnavailable, Text: "gitferry's disk is almost full, so it takes no pushes now; reads go on; ask an administrator"}

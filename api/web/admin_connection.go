@@ -103,6 +103,8 @@ type featuresView struct {
 	Tab         string
 	Integration ferry.Integration
 	State       integrationRow
+	Repos       int // connected
+	Differ      int // with other projects
 	Problem     string
 }
 
@@ -112,11 +114,27 @@ func (s *Server) adminFeatures(r *request) error {
 	if err != nil {
 		return err
 	}
-	v := featuresView{page: s.page(r, display(i.Name, i.Slug), "admin"), Section: "integrations", Tab: "features", Integration: i}
-	if v.State, err = s.integrationRow(r.ctx(), i); err != nil {
+	v, err := s.featuresView(r, i)
+	if err != nil {
 		return err
 	}
 	return s.render(r, http.StatusOK, "admin_features", &v)
+}
+
+func (s *Server) featuresView(r *request, i ferry.Integration) (featuresView, error) {
+	v := featuresView{page: s.page(r, display(i.Name, i.Slug), "admin"), Section: "integrations", Tab: "features", Integration: i}
+	repos, err := s.Store.Repositories(r.ctx(), store.RepositoryFilter{Integration: i.ID})
+	if err != nil {
+		return v, err
+	}
+	v.Repos = len(repos)
+	for _, repo := range repos {
+		if repo.Projects != i.Projects {
+			v.Differ++
+		}
+	}
+	v.State, err = s.integrationRow(r.ctx(), i)
+	return v, err
 }
 
 var topicARN = regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$`)
@@ -128,18 +146,51 @@ func (s *Server) adminFeaturesPost(r *request) error {
 	}
 	i.PersonalRequired, i.PassThrough = r.ticked("personal_required"), r.ticked("pass_through")
 	i.TopicARN, i.TopicSHA1 = r.form("topic_arn"), r.ticked("topic_sha1")
-	if i.TopicARN != "" && !topicARN.MatchString(i.TopicARN) {
-		v := featuresView{page: s.page(r, display(i.Name, i.Slug), "admin"), Section: "integrations", Tab: "features", Integration: i, Problem: "A topic's ARN looks like arn:aws:sns:us-east-1:123456789012:codecommit-pushes."}
-		if v.State, err = s.integrationRow(r.ctx(), i); err != nil {
+	refuse := func(why string) error {
+		v, err := s.featuresView(r, i)
+		if err != nil {
 			return err
 		}
+		v.Problem = why
 		return s.render(r, http.StatusUnprocessableEntity, "admin_features", &v)
+	}
+	if i.TopicARN != "" && !topicARN.MatchString(i.TopicARN) {
+		return refuse("A topic's ARN looks like arn:aws:sns:us-east-1:123456789012:codecommit-pushes.")
+	}
+	if i.Projects, err = projectsOfForm(r); err != nil {
+		i.Projects = r.form("projects")
+		return refuse(text(err))
 	}
 	if err := s.Store.UpdateIntegration(r.ctx(), i, nil); err != nil {
 		return err
 	}
+	if r.ticked("overwrite") {
+		if err := s.overwriteProjects(r, i); err != nil {
+			return err
+		}
+	}
 	s.audit(r, "integration.update", "integration "+i.Slug, "features")
 	return s.done(r, integrationPath(i.ID)+"/features", "Saved.")
+}
+
+// overwriteProjects gives the repositories of an integration its projects.
+func (s *Server) overwriteProjects(r *request, i ferry.Integration) error {
+	repos, err := s.Store.Repositories(r.ctx(), store.RepositoryFilter{Integration: i.ID})
+	if err != nil {
+		return err
+	}
+	for _, repo := range repos {
+		if repo.Projects == i.Projects {
+			continue
+		}
+		repo.Projects = i.Projects
+		if err := s.Store.UpdateRepository(r.ctx(), repo); err != nil {
+			return err
+		}
+		s.audit(r, "repository.update", "repository "+repo.Path(), "projects "+display(repo.Projects, "all"))
+	}
+	s.Outbox.Wake()
+	return nil
 }
 
 func (s *Server) adminConnectionPost(r *request) error {

@@ -188,7 +188,21 @@ func (s *Server) examineKey(ctx context.Context, v *doctorView, key ferry.IssueK
 			bad("Project in Jira", "Jira had no project "+key.Project()+" when its projects were listed "+ago(listed, s.Now())+".", "Give the Jira account the right to browse the project; it is linked by itself then.", "/admin/jira")
 			return nil
 		}
-		bad("Association", "The message names "+string(key)+", but the commit is not linked.", "The link may have been taken away by hand; else reindex the repository.", repositoryAdminPath(repo.ID))
+		if !repo.Allows(key.Project()) {
+			bad("Project permissions", repo.Path()+" is associated with "+repo.Projects+" only.", "Add "+key.Project()+" to the projects of the repository.", repositoryAdminPath(repo.ID))
+			return nil
+		}
+		decided, err := s.Store.HandLinks(ctx, store.Object{Repository: repo.ID, Kind: store.EntityCommit, ID: c.OID.String()})
+		if err != nil {
+			return err
+		}
+		for _, d := range decided {
+			if d.Key == key && !d.Linked {
+				bad("Association", d.By+" took the commit from "+string(key)+" by hand, "+ago(d.At, s.Now())+".", "Associate it again on the commit's page.", repoPath(repo)+"/commit/"+c.OID.String()+"/issues")
+				return nil
+			}
+		}
+		bad("Association", "The message names "+string(key)+", but the commit is not linked.", "Reindex the repository.", repositoryAdminPath(repo.ID))
 		return nil
 	}
 	good("Key", string(key)+" is linked "+reasonOf(c.Links, key)+".")

@@ -1,8 +1,10 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"time"
 
 	"gitferry/internal/ferry"
@@ -21,6 +23,8 @@ type adminRepoView struct {
 	Commits int
 	Keys    int
 	Fault   string
+	Single  bool     // a repository by its URL, not of an account
+	Known   []string // projects that Jira listed
 }
 
 func (s *Server) repositoryOf(r *request) (ferry.Repository, error) {
@@ -57,6 +61,10 @@ func (s *Server) adminRepoView(r *request, repo ferry.Repository) (adminRepoView
 	if r.can(ferry.ActionRead, repo.Path()) {
 		v.View = repoPath(repo)
 	}
+	v.Single = repo.Region == ""
+	if v.Known, _, _, err = s.Store.Projects(r.ctx()); err != nil {
+		return v, err
+	}
 	if v.Commits, err = s.Store.CommitCount(r.ctx(), repo.ID); err != nil {
 		return v, err
 	}
@@ -69,18 +77,80 @@ func (s *Server) adminRepositoryPost(r *request) error {
 	if err != nil {
 		return err
 	}
-	repo.SmartCommits = r.ticked("smart_commits")
+	before := repo
+	repo.SmartCommits, repo.ReadOnly, repo.TagFilter = r.ticked("smart_commits"), r.ticked("read_only"), r.form("tag_filter")
+	if repo.Region == "" {
+		repo.DefaultBranch = r.form("default_branch")
+	}
 	if repo.State != ferry.RepositoryMissing {
 		repo.State = ferry.RepositoryDisabled
 		if r.ticked("enabled") {
 			repo.State = ferry.RepositoryEnabled
 		}
 	}
+	refuse := func(why string) error {
+		v, err := s.adminRepoView(r, repo)
+		if err != nil {
+			return err
+		}
+		v.Problem = why
+		return s.render(r, http.StatusUnprocessableEntity, "admin_repository", &v)
+	}
+	if repo.Projects, err = projectsOfForm(r); err != nil {
+		repo.Projects = r.form("projects")
+		return refuse(text(err))
+	}
+	if why, err := s.repositoryFault(r, repo); err != nil || why != "" {
+		return errors.Join(err, refuseIf(why, refuse))
+	}
 	if err := s.Store.UpdateRepository(r.ctx(), repo); err != nil {
+		if why := text(err); why != "" {
+			return refuse(why)
+		}
 		return err
 	}
-	s.audit(r, "repository.update", "repository "+repo.Path(), fmt.Sprintf("state %s, smart commits %v", repo.State, repo.SmartCommits))
-	return s.done(r, repositoryAdminPath(repo.ID), "Saved.")
+	said := "Saved."
+	if repo.Projects != before.Projects {
+		s.Outbox.Wake()
+		said = "Saved. Jira is told of what belongs to the repository now, and what does not any more is withdrawn."
+	}
+	s.audit(r, "repository.update", "repository "+repo.Path(), fmt.Sprintf("state %s, smart commits %v, projects %s, read-only %v",
+		repo.State, repo.SmartCommits, display(repo.Projects, "all"), repo.ReadOnly))
+	return s.done(r, repositoryAdminPath(repo.ID), said)
+}
+
+func refuseIf(why string, refuse func(string) error) error {
+	if why == "" {
+		return nil
+	}
+	return refuse(why)
+}
+
+// projectsOfForm reads the project permissions of a form.
+func projectsOfForm(r *request) (string, error) {
+	if r.form("restrict") == "" {
+		return "", nil
+	}
+	projects, err := ferry.ParseProjects(r.form("projects"))
+	if err == nil && projects == "" {
+		err = &ferry.Message{Kind: ferry.ErrInvalid, Text: "Enter the keys of the projects, or associate with all of them."}
+	}
+	return projects, err
+}
+
+// repositoryFault says what is wrong with the settings of a repository.
+func (s *Server) repositoryFault(r *request, repo ferry.Repository) (string, error) {
+	if _, err := regexp.Compile(repo.TagFilter); err != nil {
+		return "The tag filter is not a regular expression: " + err.Error() + ".", nil
+	}
+	if repo.Region != "" || repo.DefaultBranch == "" {
+		return "", nil
+	}
+	refs, err := s.Store.Refs(r.ctx(), repo.ID)
+	if err == nil && refs[ferry.RefName("refs/heads/"+repo.DefaultBranch)].IsZero() {
+		return "There is no branch " + repo.DefaultBranch + ".", nil
+	}
+	return "", err
 }
 
 // adminRepositoryDo reindexes, looks, or purges.

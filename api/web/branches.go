@@ -86,7 +86,7 @@ func (s *Server) branchRow(ctx context.Context, h *repoHead, name string) (branc
 	if row.Keys, err = s.Store.WithHand(ctx, o, append(row.Keys, named...)); err != nil {
 		return row, err
 	}
-	row.Keys = slices.Compact(slices.Sorted(slices.Values(row.Keys)))
+	row.Keys = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(row.Keys))), func(k ferry.IssueKey) bool { return !h.Repo.Allows(k.Project()) })
 	if h.MayPush {
 		row.Link = h.Base + "/branches/issues?name=" + url.QueryEscape(name)
 	}

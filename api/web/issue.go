@@ -82,6 +82,7 @@ func (s *Server) issue(r *request) error {
 	if err != nil {
 		return err
 	}
+	repos = slices.DeleteFunc(repos, func(repo ferry.Repository) bool { return !repo.Allows(key.Project()) })
 	if !v.Issue.CheckedAt.IsZero() && !s.Issues.Knows(ctx, r.subject, key) {
 		v.Unknown, v.Issue, v.Title = false, store.Issue{}, string(key)
 	}

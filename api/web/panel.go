@@ -23,7 +23,9 @@ func (s *Server) panel(ctx context.Context, r *request, v *issueView, list []sto
 	if err := s.panelBranches(ctx, r, v, byID, involved, names); err != nil {
 		return err
 	}
+	filtered := false
 	for id, oids := range involved {
+		filtered = filtered || byID[id].TagFilter != ""
 		if v.G.HideTags {
 			break
 		}
@@ -38,7 +40,12 @@ func (s *Server) panel(ctx context.Context, r *request, v *issueView, list []sto
 		}
 		v.Tags, v.MoreTags = append(v.Tags, rows...), v.MoreTags || more
 	}
-	slices.SortStableFunc(v.Tags, func(a, b tagRow) int { return b.At.Compare(a.At) })
+	slices.SortStableFunc(v.Tags, func(a, b tagRow) int {
+		if filtered { // oldest first
+			return a.At.Compare(b.At)
+		}
+		return b.At.Compare(a.At)
+	})
 	pulls, err := s.Store.PullRequests(ctx, store.PullRequestFilter{Key: v.Key, Limit: 100})
 	if err != nil {
 		return err

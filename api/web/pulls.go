@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"gitferry/internal/ferry"
@@ -29,6 +30,7 @@ type pullRow struct {
 }
 
 func pullRowOf(repo ferry.Repository, p store.PullRequest) pullRow {
+	p.Keys = slices.DeleteFunc(p.Keys, func(k ferry.IssueKey) bool { return !repo.Allows(k.Project()) })
 	return pullRow{PullRequest: p, Href: repoPath(repo) + "/pull/" + strconv.FormatInt(p.Number, 10), State: pullState(p),
 		Console: display(safeURL(p.URL), console(repo).PullRequest(strconv.FormatInt(p.Number, 10)))}
 }

@@ -2,9 +2,12 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"regexp"
+	"slices"
 	"time"
 
 	"github.com/bluekeyes/go-gitdiff/gitdiff"
@@ -176,6 +179,7 @@ func (s *Server) holdersOf(ctx context.Context, repo ferry.Repository, oids []fe
 	for _, o := range oids {
 		fmt.Fprintln(sum, o)
 	}
+	fmt.Fprintln(sum, repo.TagFilter)
 	k := holderKey{repo: repo.ID}
 	sum.Sum(k.sum[:0])
 	if h, ok := s.held.Get(k); ok {
@@ -185,7 +189,7 @@ func (s *Server) holdersOf(ctx context.Context, repo ferry.Repository, oids []fe
 	if h.refs, _, err = s.Git.RefsContaining(ctx, s.Mirror.Path(repo.ID), oids, maxPanel); err != nil {
 		return h, err
 	}
-	if h.tags, h.moreTags, err = s.Git.Tags(ctx, s.Mirror.Path(repo.ID), oids, maxPanelTags); err != nil {
+	if h.tags, h.moreTags, err = s.panelTags(ctx, repo, oids); err != nil {
 		return h, err
 	}
 	if h.on, err = s.branchesOf(ctx, &repoHead{Repo: repo, view: view}, h.refs, oids); err != nil {
@@ -193,6 +197,25 @@ func (s *Server) holdersOf(ctx context.Context, repo ferry.Repository, oids []fe
 	}
 	s.held.Add(k, h)
 	return h, nil
+}
+
+// panelTags lists the tags that hold one of the commits: the newest ones, or
+// those that the repository's filter lets through, oldest first.
+func (s *Server) panelTags(ctx context.Context, repo ferry.Repository, oids []ferry.OID) ([]git.Tag, bool, error) {
+	if repo.TagFilter == "" {
+		return s.Git.Tags(ctx, s.Mirror.Path(repo.ID), oids, maxPanelTags)
+	}
+	filter, err := regexp.Compile(repo.TagFilter)
+	if err != nil {
+		return nil, false, err // checked when it was written
+	}
+	all, more, err := s.Git.Tags(ctx, s.Mirror.Path(repo.ID), oids, maxTags)
+	if err != nil {
+		return nil, false, err
+	}
+	all = slices.DeleteFunc(all, func(t git.Tag) bool { return !filter.MatchString(t.Name.Short()) })
+	slices.SortStableFunc(all, func(a, b git.Tag) int { return cmp.Compare(a.At, b.At) })
+	return all, more, nil
 }
 
 // Bounds of the search for the branches of single commits.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -64,4 +65,25 @@ func TestAssociateByHand(t *testing.T) {
 			w.consistent()
 		})
 	}
+}
+
+// A repository that is read-only here refuses pushes and serves reads.
+func TestReadOnlyRepository(t *testing.T) {
+	w := newWorld(t, options{})
+	work := filepath.Join(t.TempDir(), "work")
+	w.git("alice", w.dir, "clone", "-q", w.url("us-east-1/demo"), work)
+	w.git("alice", work, "commit", "-q", "--allow-empty", "-m", "one")
+	if code := w.ask("PATCH", "/repositories/us-east-1/demo", map[string]any{"read_only": true}, nil); code != 200 {
+		t.Fatalf("read-only: %d", code)
+	}
+	for _, url := range []string{w.url("us-east-1/demo"), w.sshURL("us-east-1/demo")} {
+		if out, err := w.try("alice", work, "push", "-q", url, "HEAD:main"); err == nil || !strings.Contains(out, "takes no pushes here") {
+			t.Errorf("push to %s: %v\n%s", url, err, out)
+		}
+		w.git("alice", work, "ls-remote", url)
+	}
+	if code := w.ask("PATCH", "/repositories/us-east-1/demo", map[string]any{"read_only": false}, nil); code != 200 {
+		t.Fatalf("writable: %d", code)
+	}
+	w.git("alice", work, "push", "-q", w.url("us-east-1/demo"), "HEAD:main")
 }

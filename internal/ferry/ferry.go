@@ -13,6 +13,7 @@ package ferry
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -207,12 +208,40 @@ type Repository struct {
 	DefaultBranch string // short name, empty while the repository is empty
 	State         RepositoryState
 	SmartCommits  bool // whether commands in commits are carried out
+	// Projects are the keys of the Jira projects that the repository belongs
+	// to, sorted, with a blank between them. Empty: all.
+	Projects string
+	// ReadOnly refuses pushes through gitferry.
+	ReadOnly bool
+	// TagFilter is a regular expression: only tags whose names match are shown
+	// with issues. Empty: the newest ones are.
+	TagFilter string
 	// IndexedAt is when the first index was complete; zero before that.
 	IndexedAt time.Time
 }
 
 // Path returns "OWNER/NAME", the repository's name in URLs, grants and lists.
 func (r Repository) Path() string { return r.Owner + "/" + r.Name }
+
+// Allows reports whether issues of a Jira project may be shown with the
+// repository and hear of it.
+func (r Repository) Allows(project string) bool {
+	return r.Projects == "" || strings.Contains(" "+r.Projects+" ", " "+project+" ")
+}
+
+// ParseProjects reads keys of Jira projects between blanks or commas and
+// returns them as in Repository.Projects. It fails with ErrInvalid.
+func ParseProjects(s string) (string, error) {
+	var keys []string
+	for _, k := range strings.FieldsFunc(strings.ToUpper(s), func(c rune) bool { return c == ' ' || c == ',' || c == '\n' || c == '\r' || c == '\t' }) {
+		if _, err := ParseIssueKey(k + "-1"); err != nil {
+			return "", &Message{Kind: ErrInvalid, Text: fmt.Sprintf("%.60q is not the key of a project", k)}
+		}
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return strings.Join(slices.Compact(keys), " "), nil
+}
 
 // RepositoryState says what gitferry does with a repository.
 type RepositoryState string
@@ -275,6 +304,9 @@ type Integration struct {
 	// TopicSHA1 takes messages with the old signature (version 1, SHA-1),
 	// which topics have unless they are told otherwise.
 	TopicSHA1 bool
+	// Projects are those of repositories that are connected later, as in
+	// Repository.Projects.
+	Projects string
 	// ConnectAll connects repositories that appear later by themselves.
 	ConnectAll bool
 	// PersonalRequired: branches and pull requests are made with people's own

@@ -34,6 +34,11 @@ func (l *Lookup) Associate(ctx context.Context, subject ferry.Subject, repo ferr
 	if err != nil {
 		return false, err
 	}
+	for _, k := range add {
+		if !repo.Allows(k.Project()) {
+			return false, &ferry.Message{Kind: ferry.ErrInvalid, Text: fmt.Sprintf("%s is not associated with the project %s", repo.Path(), k.Project())}
+		}
+	}
 	for _, k := range slices.Concat(add, remove) {
 		if !all && !l.Right(ctx, subject.User.ID, k).Administers {
 			return false, &ferry.Message{Kind: ferry.ErrDenied, Text: "the issues of this " + objectWord(o.Kind) +

@@ -130,7 +130,7 @@ func (h *Host) form(ctx context.Context, who Person, key ferry.IssueKey, repo fe
 			return f, defaults, err
 		}
 		for _, r := range repos {
-			if ferry.Check(who.Subject, ferry.ActionPush, r.Path(), h.now()) != nil {
+			if !r.Allows(key.Project()) || ferry.Check(who.Subject, ferry.ActionPush, r.Path(), h.now()) != nil {
 				continue
 			}
 			c := Choice{Repository: r, Default: r.ID == own}

@@ -75,7 +75,8 @@ type indexing struct {
 	version, versions int64 // the last one given out and the last of its block
 	block             int64 // size of that block; 0: none yet
 
-	hand *bool // whether the repository has links by hand; nil: not looked yet
+	projects *string // of the repository; nil: not looked yet
+	hand     *bool   // whether the repository has links by hand; nil: not looked yet
 }
 
 func (s *Store) indexing(ctx context.Context, tx *sql.Tx, repo ferry.RepositoryID) *indexing {

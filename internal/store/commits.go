@@ -156,8 +156,8 @@ func (s *Store) KnownCommits(ctx context.Context, repo ferry.RepositoryID, oids 
 	return known, nil
 }
 
-// KeysOf returns the issue keys of commits, sorted; commits without keys are
-// not in the map.
+// KeysOf returns the issue keys of commits, sorted, of projects that the
+// repository belongs to; commits without keys are not in the map.
 func (s *Store) KeysOf(ctx context.Context, repo ferry.RepositoryID, oids []ferry.OID) (map[ferry.OID][]ferry.IssueKey, error) {
 	type pair struct {
 		oid ferry.OID
@@ -170,8 +170,8 @@ func (s *Store) KeysOf(ctx context.Context, repo ferry.RepositoryID, oids []ferr
 			return p, err
 		}, `
 			SELECT c.oid, l.issue_key
-			FROM git_commit c CROSS JOIN link l ON l.commit_id = c.id
-			WHERE c.repository_id = ? AND c.oid IN `+in+`
+			FROM git_commit c CROSS JOIN link l ON l.commit_id = c.id CROSS JOIN repository r ON r.id = c.repository_id
+			WHERE c.repository_id = ? AND c.oid IN `+in+` AND `+keyAllowed+`
 			ORDER BY c.oid, l.issue_key`, args...)
 		for _, p := range list {
 			keys[p.oid] = append(keys[p.oid], p.key)

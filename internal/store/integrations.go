@@ -42,8 +42,8 @@ func (s *Store) AddIntegration(ctx context.Context, i ferry.Integration, c ferry
 				slug, name, kind, region, account, git_auth, access_key_id, git_username, ssh_key_id,
 				api_endpoint, sns_endpoint, sts_endpoint, git_endpoint, host_key,
 				private_network, connect_all, personal, pass_through, disabled, problem,
-				credential_source, profile, role_arn, external_id, topic_arn, topic_sha1, created_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+				credential_source, profile, role_arn, external_id, topic_arn, topic_sha1, projects, created_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			RETURNING id`,
 			append(integrationValues(i), ms(s.now()))...).Scan(&i.ID)
 		if err != nil {
@@ -54,13 +54,13 @@ func (s *Store) AddIntegration(ctx context.Context, i ferry.Integration, c ferry
 	return i, err
 }
 
-// integrationValues are the columns from slug to topic_sha1.
+// integrationValues are the columns from slug to projects.
 func integrationValues(i ferry.Integration) []any {
 	return []any{
 		i.Slug, i.Name, i.Kind, i.Region, i.Account, i.GitAuth, i.AccessKeyID, i.GitUsername, i.SSHKeyID,
 		i.APIEndpoint, i.SNSEndpoint, i.STSEndpoint, i.GitEndpoint, i.HostKey,
 		i.PrivateNetwork, i.ConnectAll, i.PersonalRequired, i.PassThrough, i.Disabled, i.Problem,
-		i.CredentialSource, i.Profile, i.RoleARN, i.ExternalID, i.TopicARN, i.TopicSHA1,
+		i.CredentialSource, i.Profile, i.RoleARN, i.ExternalID, i.TopicARN, i.TopicSHA1, i.Projects,
 	}
 }
 
@@ -68,14 +68,14 @@ const selectIntegration = `
 	SELECT id, slug, name, kind, region, account, git_auth, access_key_id, git_username, ssh_key_id,
 		api_endpoint, sns_endpoint, sts_endpoint, git_endpoint, host_key,
 		private_network, connect_all, personal, pass_through, disabled, problem,
-		credential_source, profile, role_arn, external_id, topic_arn, topic_sha1
+		credential_source, profile, role_arn, external_id, topic_arn, topic_sha1, projects
 	FROM integration`
 
 func scanIntegration(row scanner) (i ferry.Integration, err error) {
 	err = row.Scan(&i.ID, &i.Slug, &i.Name, &i.Kind, &i.Region, &i.Account, &i.GitAuth, &i.AccessKeyID, &i.GitUsername, &i.SSHKeyID,
 		&i.APIEndpoint, &i.SNSEndpoint, &i.STSEndpoint, &i.GitEndpoint, &i.HostKey,
 		&i.PrivateNetwork, &i.ConnectAll, &i.PersonalRequired, &i.PassThrough, &i.Disabled, &i.Problem,
-		&i.CredentialSource, &i.Profile, &i.RoleARN, &i.ExternalID, &i.TopicARN, &i.TopicSHA1)
+		&i.CredentialSource, &i.Profile, &i.RoleARN, &i.ExternalID, &i.TopicARN, &i.TopicSHA1, &i.Projects)
 	return i, err
 }
 
@@ -125,7 +125,7 @@ func (s *Store) UpdateIntegration(ctx context.Context, i ferry.Integration, c *f
 				slug = ?, name = ?, kind = ?, region = ?, account = ?, git_auth = ?, access_key_id = ?, git_username = ?, ssh_key_id = ?,
 				api_endpoint = ?, sns_endpoint = ?, sts_endpoint = ?, git_endpoint = ?, host_key = ?,
 				private_network = ?, connect_all = ?, personal = ?, pass_through = ?, disabled = ?, problem = ?,
-				credential_source = ?, profile = ?, role_arn = ?, external_id = ?, topic_arn = ?, topic_sha1 = ?
+				credential_source = ?, profile = ?, role_arn = ?, external_id = ?, topic_arn = ?, topic_sha1 = ?, projects = ?
 			WHERE id = ?`,
 			append(integrationValues(i), i.ID)...); err != nil {
 			return err

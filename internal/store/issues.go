@@ -47,7 +47,7 @@ const queryBranchesByKey = `
 	CROSS JOIN ref f ON f.repository_id = l.repository_id AND f.name = l.ref
 	CROSS JOIN repository r ON r.id = l.repository_id
 	CROSS JOIN integration i ON i.id = r.integration_id
-	WHERE l.issue_key = ?
+	WHERE l.issue_key = ? AND ` + keyAllowed + `
 	ORDER BY i.slug, r.name, l.ref`
 
 // RefKeys returns the issue keys in the name of a branch, and those that it
@@ -98,7 +98,9 @@ func (s *Store) IssueSummary(ctx context.Context, key ferry.IssueKey) (IssueSumm
 }
 
 const queryIssueSummary = `
-	SELECT COUNT(*), COALESCE(MAX(committed_at), 0),
-		(SELECT COUNT(*) FROM ref_link WHERE issue_key = ?1),
-		(SELECT COUNT(*) FROM pull_request_link WHERE issue_key = ?1)
-	FROM link WHERE issue_key = ?1`
+	SELECT COUNT(*), COALESCE(MAX(l.committed_at), 0),
+		(SELECT COUNT(*) FROM ref_link l CROSS JOIN repository r ON r.id = l.repository_id WHERE l.issue_key = ?1 AND ` + keyAllowed + `),
+		(SELECT COUNT(*) FROM pull_request_link l CROSS JOIN pull_request p ON p.id = l.pull_request_id CROSS JOIN repository r ON r.id = p.repository_id
+		 WHERE l.issue_key = ?1 AND ` + keyAllowed + `)
+	FROM link l CROSS JOIN repository r ON r.id = l.repository_id
+	WHERE l.issue_key = ?1 AND ` + keyAllowed

@@ -130,7 +130,10 @@ func (s *Store) PullRequests(ctx context.Context, f PullRequestFilter) ([]PullRe
 func (f PullRequestFilter) query() (string, []any) {
 	var w where
 	if f.Key != "" {
-		w.add("p.id IN (SELECT pull_request_id FROM pull_request_link WHERE issue_key = ?)", f.Key)
+		w.add(`p.id IN (
+			SELECT l.pull_request_id FROM pull_request_link l
+			CROSS JOIN pull_request o ON o.id = l.pull_request_id CROSS JOIN repository r ON r.id = o.repository_id
+			WHERE l.issue_key = ? AND `+keyAllowed+`)`, f.Key)
 	}
 	if f.Repository != 0 {
 		w.add("p.repository_id = ?", f.Repository)

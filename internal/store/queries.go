@@ -52,6 +52,7 @@ func scanCommit(row scanner) (c IndexedCommit, err error) {
 	for p := range slices.Chunk(parents, len(c.OID)) {
 		c.Parents = append(c.Parents, ferry.OID(p))
 	}
+	c.Links = slices.DeleteFunc(c.Links, func(l Link) bool { return !c.Repository.Allows(l.Key.Project()) })
 	c.Cursor = cursor(ms(c.CommittedAt), id)
 	return c, err
 }
@@ -87,7 +88,7 @@ func (s *Store) CommitsByKey(ctx context.Context, key ferry.IssueKey, p Page) ([
 const queryCommitsByKey = `
 	SELECT ` + commitColumns + `
 	FROM link l CROSS JOIN git_commit c ON c.id = l.commit_id` + commitRepository + `
-	WHERE l.issue_key = ? AND (l.committed_at, l.commit_id) < (?, ?)
+	WHERE l.issue_key = ? AND (l.committed_at, l.commit_id) < (?, ?) AND ` + keyAllowed + `
 	ORDER BY l.committed_at DESC, l.commit_id DESC
 	LIMIT ?`
 

@@ -18,6 +18,9 @@ func (x *indexing) queueAction(a Action) error {
 	if a.Identity == "" || a.Key == "" {
 		return invalid("an action without identity or issue")
 	}
+	if keys, err := x.allowed([]ferry.IssueKey{a.Key}); err != nil || len(keys) == 0 {
+		return err // the repository does not belong to the issue's project
+	}
 	doneAt := int64(0)
 	switch a.State {
 	case "":
@@ -66,7 +69,10 @@ func (x *indexing) queueEntity(e Entity) error {
 	if err != nil {
 		return fmt.Errorf("queueing %s %s: %w", e.Kind, e.EntityID, err)
 	}
-	keys := sortedKeys(decided)
+	keys, err := x.allowed(sortedKeys(decided))
+	if err != nil {
+		return fmt.Errorf("queueing %s %s: %w", e.Kind, e.EntityID, err)
+	}
 	if len(e.Keys) == 0 && len(keys) > 0 { // with keys by hand alone, unless it is gone
 		alive, err := x.live(e.Kind, e.EntityID)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"gitferry/internal/ferry"
@@ -28,6 +29,12 @@ func checkRepository(r ferry.Repository) error {
 	default:
 		return invalid("state %.40q of repository %s: want enabled, disabled or missing", r.State, r.Name)
 	}
+	if p, err := ferry.ParseProjects(r.Projects); err != nil || p != r.Projects {
+		return invalid("projects %.60q of repository %s: want sorted keys between blanks", r.Projects, r.Name)
+	}
+	if _, err := regexp.Compile(r.TagFilter); err != nil || len(r.TagFilter) > maxText {
+		return invalid("tag filter of repository %s: not a regular expression", r.Name)
+	}
 	return nil
 }
 
@@ -45,11 +52,11 @@ func (s *Store) AddRepository(ctx context.Context, r ferry.Repository) (ferry.Re
 	err := s.write(ctx, "adding repository "+r.Name, func(tx *sql.Tx) error {
 		err := tx.QueryRowContext(ctx, `
 			INSERT INTO repository (
-				integration_id, name, region, host_id, clone_url, default_branch, state, smart_commits, indexed_at, created_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+				integration_id, name, region, host_id, clone_url, default_branch, state, smart_commits, indexed_at, created_at, projects)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, `+projectsOfIntegration+`)
 			RETURNING id`,
 			r.IntegrationID, r.Name, r.Region, r.HostID, r.CloneURL, r.DefaultBranch, r.State, r.SmartCommits,
-			ms(r.IndexedAt), ms(s.now())).Scan(&r.ID)
+			ms(r.IndexedAt), ms(s.now()), r.IntegrationID).Scan(&r.ID)
 		if err != nil {
 			return err
 		}
@@ -59,8 +66,11 @@ func (s *Store) AddRepository(ctx context.Context, r ferry.Repository) (ferry.Re
 	return r, err
 }
 
+// projectsOfIntegration are the projects that a new repository begins with.
+const projectsOfIntegration = `COALESCE((SELECT projects FROM integration WHERE id = ?), '')`
+
 const repositoryColumns = `
-	r.id, r.integration_id, i.slug, r.name, r.region, r.host_id, r.clone_url, r.default_branch, r.state, r.smart_commits, r.indexed_at`
+	r.id, r.integration_id, i.slug, r.name, r.region, r.host_id, r.clone_url, r.default_branch, r.state, r.smart_commits, r.indexed_at, r.projects, r.read_only, r.tag_filter`
 
 const selectRepository = `SELECT ` + repositoryColumns + `
 	FROM repository r JOIN integration i ON i.id = r.integration_id`
@@ -69,6 +79,7 @@ const selectRepository = `SELECT ` + repositoryColumns + `
 func repositoryFields(r *ferry.Repository) []any {
 	return []any{
 		&r.ID, &r.IntegrationID, &r.Owner, &r.Name, &r.Region, &r.HostID, &r.CloneURL, &r.DefaultBranch, &r.State, &r.SmartCommits, stamp{&r.IndexedAt},
+		&r.Projects, &r.ReadOnly, &r.TagFilter,
 	}
 }
 
@@ -135,25 +146,30 @@ func (s *Store) RepositoriesByName(ctx context.Context, region, name string) ([]
 // IntegrationID and IndexedAt. If the repository is its integration's only
 // address (kind git) and CloneURL moves to another host, scheme or port, the
 // integration's secrets are cleared in the same transaction. It fails with
-// ferry.ErrConflict if the name is taken.
+// ferry.ErrConflict if the name is taken. Where Projects changes Jira is told
+// of what belongs to it now, and what does not any more is withdrawn.
 func (s *Store) UpdateRepository(ctx context.Context, r ferry.Repository) error {
 	if err := checkRepository(r); err != nil {
 		return err
 	}
-	return s.write(ctx, "changing repository "+r.Name, func(tx *sql.Tx) error {
+	changed := false
+	err := s.write(ctx, "changing repository "+r.Name, func(tx *sql.Tx) error {
 		before, err := repositoryBy(ctx, tx, "r.id = ?", r.ID)
 		if err != nil {
 			return err
 		}
+		changed = before.Projects != r.Projects
 		i, err := integrationBy(ctx, tx, "id = ?", before.IntegrationID)
 		if err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `
 			UPDATE repository SET
-				name = ?, region = ?, host_id = ?, clone_url = ?, default_branch = ?, state = ?, smart_commits = ?
+				name = ?, region = ?, host_id = ?, clone_url = ?, default_branch = ?, state = ?, smart_commits = ?,
+				projects = ?, read_only = ?, tag_filter = ?
 			WHERE id = ?`,
-			r.Name, r.Region, r.HostID, r.CloneURL, r.DefaultBranch, r.State, r.SmartCommits, r.ID); err != nil {
+			r.Name, r.Region, r.HostID, r.CloneURL, r.DefaultBranch, r.State, r.SmartCommits,
+			r.Projects, r.ReadOnly, r.TagFilter, r.ID); err != nil {
 			return err
 		}
 		if i.Kind == ferry.KindGit && origin(before.CloneURL) != origin(r.CloneURL) {
@@ -161,6 +177,10 @@ func (s *Store) UpdateRepository(ctx context.Context, r ferry.Repository) error 
 		}
 		return nil
 	})
+	if err != nil || !changed {
+		return err
+	}
+	return s.reassociate(ctx, r.ID)
 }
 
 // removeChunk is how many commits go in one transaction, to keep it short.
