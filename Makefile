@@ -14,7 +14,7 @@ TOOL    = $(GO) tool -modfile=tools/go.mod
 E2E     = ./internal/e2e/...
 
 .DEFAULT_GOAL := build
-.PHONY: build test race e2e fuzz lint vuln cover bench run check clean help packages
+.PHONY: build test race e2e fuzz lint vuln cover bench screenshots run check clean help packages
 
 build: ## build bin/gitferry
 	$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/gitferry ./cmd/gitferry
@@ -57,11 +57,14 @@ cover: packages ## write coverage.out and print the total
 bench: ## measure against plain git, write the table to bench.md
 	$(GO) test -run '^TestTable$$' -count 1 -timeout 30m -v ./internal/bench -args -table '$(CURDIR)/bench.md'
 
+screenshots: packages ## take the pictures of the README from a fresh sandbox
+	$(GO) test -run '^TestPictures$$' -count 1 ./internal/e2e -args -pictures '$(CURDIR)/docs/pictures'
+
 clean: ## remove what was built
 	rm -rf bin coverage.out
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 packages:
 	@bash .ci/packages
