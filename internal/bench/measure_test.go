@@ -18,14 +18,16 @@ type sample struct {
 	wall time.Duration
 	cpu  time.Duration // of the server and its children
 	peak int64         // bytes resident, server and children; 0: not watched
+	own  int64         // of peak, the most of the server itself at any time
 }
 
 // A side is one of the two that are compared.
 type side struct {
-	pid int             // of the server
-	run func(round int) // what is measured
-	rss bool            // watch memory
-	end func(round int) // after the measurement, may be nil
+	pid    int             // of the server
+	run    func(round int) // what is measured
+	rss    bool            // watch memory
+	settle func(round int) // waits for what goes on after the answer, may be nil
+	end    func(round int) // after the measurement, may be nil
 }
 
 // A row is a line of the table.
@@ -34,6 +36,7 @@ type row struct {
 	wall, cpu           []float64 // ratios, one a round
 	ours, theirs        []sample
 	note                string
+	idle                int64 // bytes resident of our server before; 0: not told
 }
 
 // compare runs both sides in turn, the order changing, after one round that
@@ -76,10 +79,13 @@ func (b *bench) measure(s side, round int) sample {
 	start := time.Now()
 	s.run(round)
 	out := sample{wall: time.Since(start)}
+	if s.settle != nil {
+		s.settle(round)
+	}
 	time.Sleep(60 * time.Millisecond) // what follows an answer belongs to it
 	out.cpu = cpuOf(b.t, s.pid) - before
 	if peak != nil {
-		out.peak = peak.stop()
+		out.peak, out.own = peak.stop()
 	}
 	if s.end != nil {
 		s.end(round)
@@ -125,6 +131,7 @@ type watch struct {
 	end  chan struct{}
 	done sync.WaitGroup
 	most int64
+	own  int64
 }
 
 func watchMemory(pid int) *watch {
@@ -132,6 +139,7 @@ func watchMemory(pid int) *watch {
 	w.done.Go(func() {
 		for {
 			sum := resident(pid)
+			w.own = max(w.own, sum)
 			for _, child := range children(pid) {
 				sum += resident(child)
 			}
@@ -146,10 +154,11 @@ func watchMemory(pid int) *watch {
 	return w
 }
 
-func (w *watch) stop() int64 {
+// stop returns the most that both were together, and the process alone.
+func (w *watch) stop() (most, own int64) {
 	close(w.end)
 	w.done.Wait()
-	return w.most
+	return w.most, w.own
 }
 
 // children lists the processes below pid.
@@ -208,6 +217,10 @@ func (r *row) line() string {
 		times = fmt.Sprintf("%.4g / %.4g ms, cpu %.4g / %.4g ms", medianOf(r.ours, wall), medianOf(r.theirs, wall), medianOf(r.ours, cpu), medianOf(r.theirs, cpu))
 		if m := medianOf(r.ours, peak); m > 0 {
 			memory = fmt.Sprintf("%.3g / %.3g", m, medianOf(r.theirs, peak))
+		}
+		if r.idle > 0 {
+			own := medianOf(r.ours, func(s sample) float64 { return float64(s.own-r.idle) / (1 << 20) })
+			memory += fmt.Sprintf("; itself %.3g above idle", own)
 		}
 	}
 	if r.note != "" {

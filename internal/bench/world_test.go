@@ -70,6 +70,7 @@ type bench struct {
 	server    *exec.Cmd
 	http, ssh string
 	token     string
+	env       []string            // of the server, besides the usual
 	key       string              // private key file
 	plain     []string            // repositories at the http-backend that gitferry is told of
 	connected map[string][]string // region -> repositories that gitferry is told of
@@ -248,7 +249,7 @@ func (b *bench) restart() time.Duration {
 	_ = os.Remove(ready)
 	cmd := exec.Command(binary, "serve", "--config", b.path("gitferry.yaml"), "--ready-file", ready)
 	cmd.Stdout, cmd.Stderr = &b.log, &b.log
-	cmd.Env = append(os.Environ(), "AWS_EC2_METADATA_DISABLED=true")
+	cmd.Env = append(append(os.Environ(), "AWS_EC2_METADATA_DISABLED=true"), b.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	begin := time.Now()
 	must(b.t, cmd.Start())
