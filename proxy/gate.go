@@ -432,7 +432,11 @@ func (p *push) feedback() []string {
 	o.BaseURL = p.s.PublicURL
 	o.Quiet = slices.Contains(p.cmds.PushOptions, "quiet")
 	o.CommandsOff = slices.Contains(p.cmds.PushOptions, "smart-commits=off") || !p.repo.SmartCommits
-	return policy.Feedback(p.verdict, o)
+	lines := policy.Feedback(p.verdict, o)
+	if p.moved != "" && !o.Quiet {
+		lines = append(lines, p.moved)
+	}
+	return lines
 }
 
 // objects returns the object directory that has the push's commits, or ""

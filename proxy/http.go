@@ -283,7 +283,7 @@ func (h *httpGit) uploadPack(subject ferry.Subject, body io.Reader) error {
 	protocol := validProtocol(h.r.Header.Get("Git-Protocol"))
 	if protocolVersion(protocol) != 2 {
 		opener, first := legacyOpener(raw)
-		return h.s.serveFetch(ctx, subject, repo, protocol, raw, &sectionWriter{w: h.sent, opener: opener}, first)
+		return h.s.serveFetch(ctx, subject, repo, protocol, raw, &sectionWriter{w: h.sent, opener: opener, notes: movedNotes(h.path, repo)}, first)
 	}
 	q, err := readRequest(pktline.NewReader(bytes.NewReader(raw)))
 	if err != nil {
@@ -304,7 +304,7 @@ func (h *httpGit) uploadPack(subject ferry.Subject, body io.Reader) error {
 	if q.command == "fetch" {
 		opener, first = q.fetchOpener()
 	}
-	return h.s.serveFetch(ctx, subject, repo, protocol, raw, &sectionWriter{w: h.sent, opener: opener}, first)
+	return h.s.serveFetch(ctx, subject, repo, protocol, raw, &sectionWriter{w: h.sent, opener: opener, notes: movedNotes(h.path, repo)}, first)
 }
 
 func (h *httpGit) receivePack(subject ferry.Subject, body io.Reader) error {
@@ -312,7 +312,7 @@ func (h *httpGit) receivePack(subject ferry.Subject, body io.Reader) error {
 	if err != nil {
 		return err
 	}
-	p := &push{s: h.s, repo: repo, subject: subject, address: h.r.RemoteAddr, own: h.own, in: pktline.NewReader(body)}
+	p := &push{s: h.s, repo: repo, moved: movedNote(h.path, repo), subject: subject, address: h.r.RemoteAddr, own: h.own, in: pktline.NewReader(body)}
 	key, offer := keyOf(repo, subject), pktline.Capabilities(nil)
 	if h.own == nil {
 		offer = h.s.offers.take(key, h.s.now())

@@ -73,6 +73,7 @@ func (s *Server) openPush(ctx context.Context, repo ferry.Repository, own *ownAc
 type push struct {
 	s          *Server
 	repo       ferry.Repository
+	moved      string // see movedNote
 	subject    ferry.Subject
 	address    string
 	own        *ownAccess // nil: upstream knows the integration only

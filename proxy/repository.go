@@ -71,6 +71,24 @@ func errNotAllowed(subject ferry.Subject, repo ferry.Repository, action ferry.Ac
 	return &ferry.Message{Kind: ferry.ErrDenied, Text: "this token is not for that; use one with the scope " + string(scope)}
 }
 
+// movedNote is what a client is told that names a repository as it was called
+// before it was renamed at the host; "" for the name that it has.
+func movedNote(path string, repo ferry.Repository) string {
+	path = strings.Trim(path, "/")
+	if strings.TrimSuffix(path[strings.LastIndexByte(path, '/')+1:], ".git") == repo.Name {
+		return ""
+	}
+	return "this repository is called " + repo.Path() + " now;\nits old address ends 30 days after the renaming: git remote set-url"
+}
+
+// movedNotes is movedNote line by line.
+func movedNotes(path string, repo ferry.Repository) []string {
+	if note := movedNote(path, repo); note != "" {
+		return strings.Split(note, "\n")
+	}
+	return nil
+}
+
 // named lists the repositories that a path may mean.
 func (s *Server) named(ctx context.Context, path string) ([]ferry.Repository, error) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")

@@ -50,6 +50,9 @@ func (s *Server) serveSSH(ctx context.Context, session Session) error {
 	if err != nil {
 		return err
 	}
+	for _, line := range movedNotes(session.Command.Path, repo) {
+		fmt.Fprintf(session.Stderr, "gitferry: %s\n", line)
+	}
 	if protocolVersion(session.Protocol) == 2 {
 		return s.sshProtocol2(ctx, session, repo)
 	}
@@ -132,7 +135,7 @@ func (s *Server) sshReceivePack(ctx context.Context, session Session) error {
 		up.Abort()
 		return err
 	}
-	p := &push{s: s, repo: repo, subject: session.Subject, address: session.RemoteAddr, ssh: true,
+	p := &push{s: s, repo: repo, moved: movedNote(session.Command.Path, repo), subject: session.Subject, address: session.RemoteAddr, ssh: true,
 		in: pktline.NewReader(session.Stdin), out: session.Stdout, up: up, shown: shown}
 	return p.receive(ctx)
 }

@@ -79,6 +79,21 @@ func TestAccountChanges(t *testing.T) {
 			t.Errorf("HEAD of %s: %s, want %s", path, out, branch)
 		}
 	}
+	// The old addresses work, in each of their forms, and say what to do.
+	const notice = "gitferry: this repository is called us-east-1/new-name now;"
+	for _, address := range []string{w.url("us-east-1/old-name"), w.url("us-east-1/v1/repos/old-name"), w.url("old-name.git"), w.sshURL("us-east-1/old-name")} {
+		work := filepath.Join(t.TempDir(), "work")
+		if out := w.git("alice", w.dir, "clone", address, work); !strings.Contains(out, notice) {
+			t.Errorf("a clone of %s says:\n%s", address, out)
+		}
+		w.git("alice", work, "commit", "-q", "--allow-empty", "-m", "DEMO-1 by the old address")
+		if out := w.git("alice", work, "push", "origin", "HEAD:main"); !strings.Contains(out, "remote: "+notice) || !strings.Contains(out, "git remote set-url") {
+			t.Errorf("a push to %s says:\n%s", address, out)
+		}
+		if out := w.git("alice", work, "push", w.url("us-east-1/new-name"), "HEAD:again"); strings.Contains(out, "is called") {
+			t.Errorf("a push to the present address says:\n%s", out)
+		}
+	}
 	if got := w.effects("devinfo branch .* trunk"); got <= sent {
 		t.Errorf("Jira was told of trunk %d times before it became the default branch and %d times after", sent, got)
 	}

@@ -136,10 +136,17 @@ func (s *Store) RepositoryByPath(ctx context.Context, owner, name string) (ferry
 }
 
 // RepositoriesByName returns the repositories of one name, in one region or
-// with "" in all, by path.
+// with "" in all, by path. Where none has it these are the ones that had it
+// until 30 days ago, whose Name is then another.
 func (s *Store) RepositoriesByName(ctx context.Context, region, name string) ([]ferry.Repository, error) {
-	return collect(ctx, s.r, scanRepository, selectRepository+`
+	list, err := collect(ctx, s.r, scanRepository, selectRepository+`
 		WHERE r.name = ? AND (? = '' OR r.region = ?) ORDER BY i.slug`, name, region, region)
+	if err != nil || len(list) > 0 {
+		return list, err
+	}
+	return collect(ctx, s.r, scanRepository, selectRepository+`
+		WHERE r.id IN (SELECT repository_id FROM former_path WHERE name = ? AND until_at > ?) AND (? = '' OR r.region = ?)
+		ORDER BY i.slug`, name, ms(s.now()), region, region)
 }
 
 // UpdateRepository writes all fields of a repository but Owner,
