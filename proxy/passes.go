@@ -21,7 +21,7 @@ type passes struct {
 	key  [32]byte // of this process
 
 	mu     sync.Mutex
-	good   map[[32]byte]time.Time // guarded by mu; until when a yes holds
+	good   map[[32]byte]time.Time // guarded by mu; when upstream said yes
 	failed map[string][]time.Time // guarded by mu; refused tries of the last minute
 }
 
@@ -39,10 +39,22 @@ func (p *passes) id(user, password string, repo ferry.RepositoryID, service stri
 	return sum
 }
 
-func (p *passes) known(id [32]byte, now time.Time) bool {
+func (p *passes) known(id [32]byte, now time.Time) bool { return p.within(id, now, passKept) }
+
+// within reports whether upstream said yes less than a time ago, and not no
+// since.
+func (p *passes) within(id [32]byte, now time.Time, kept time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return now.Before(p.good[id])
+	at, ok := p.good[id]
+	return ok && now.Before(at.Add(kept))
+}
+
+// forget drops a yes, since upstream says no now.
+func (p *passes) forget(id [32]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.good, id)
 }
 
 func (p *passes) remember(id [32]byte, now time.Time) {
@@ -51,7 +63,7 @@ func (p *passes) remember(id [32]byte, now time.Time) {
 	if p.good == nil || len(p.good) >= maxPassed {
 		p.good = make(map[[32]byte]time.Time)
 	}
-	p.good[id] = now.Add(passKept)
+	p.good[id] = now
 }
 
 // recent returns the refused tries under a name in the last minute. The

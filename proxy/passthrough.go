@@ -20,9 +20,10 @@ import (
 // reference, 18 (a)): where an integration is in this mode, Basic credentials
 // in the form that IAM makes are used for upstream in that request only, and
 // upstream's answer is the permission. They lie in the memory of the request;
-// of a good answer a keyed hash is kept for passKept. Nothing is read from the
-// mirror on the word of an earlier request by somebody else, or while upstream
-// cannot be asked. Background work goes on with the integration's own
+// of a good answer a keyed hash is kept for passKept, and for reads while
+// upstream cannot be asked for Limits.PassOffline, which is nothing unless an
+// administrator wants it. Nothing is read from the mirror on the word of an
+// earlier request by somebody else. Background work goes on with the integration's own
 // credentials.
 
 // iamUser is the form of the user names of IAM's git credentials:
@@ -109,8 +110,8 @@ func (h *httpGit) signInOwn(user, password, service string) (ferry.Subject, erro
 		return ferry.Subject{}, err
 	}
 	h.own = &ownAccess{repo, target}
-	if service == "git-upload-pack" {
-		if err := h.s.mustBeFresh(ctx, repo); err != nil {
+	if service == "git-upload-pack" && !s.offlineRead(target, repo) {
+		if err := s.mustBeFresh(ctx, repo); err != nil {
 			return ferry.Subject{}, err
 		}
 	}
@@ -164,7 +165,11 @@ func (s *Server) ask(ctx context.Context, repo ferry.Repository, target upstream
 	case err == nil:
 		s.passes.remember(id, s.now())
 		return nil
+	case errors.Is(err, ferry.ErrUnavailable) && service == "git-upload-pack" && s.offlineRead(target, repo):
+		s.Log.Warn("upstream cannot be asked; its last yes to own credentials holds", "repo", repo.Path(), "iam_user", target.GitUsername, "err", err)
+		return nil
 	case errors.Is(err, ferry.ErrDenied), errors.Is(err, ferry.ErrNotFound):
+		s.passes.forget(id)
 		s.passes.fail(names, s.now())
 		s.Log.Info("own credentials refused by upstream", "repo", repo.Path(), "iam_user", target.GitUsername, "remote", address, "service", service)
 		other := s.passes.id(target.GitUsername, target.Credentials.GitPassword.Reveal(), repo.ID, otherService(service))
@@ -204,6 +209,13 @@ func (s *Server) askUpstream(ctx context.Context, target upstream.Target, servic
 		up.Abort()
 	}
 	return err
+}
+
+// offlineRead reports whether the target's credentials may read repo while
+// upstream cannot be asked: it said yes within the grace.
+func (s *Server) offlineRead(target upstream.Target, repo ferry.Repository) bool {
+	id := s.passes.id(target.GitUsername, target.Credentials.GitPassword.Reveal(), repo.ID, "git-upload-pack")
+	return s.passes.within(id, s.now(), s.Limits.PassOffline)
 }
 
 // mustBeFresh refuses a read while upstream cannot be asked: whoever lost the

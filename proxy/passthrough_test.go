@@ -257,6 +257,48 @@ func TestPassThroughMemory(t *testing.T) {
 	}
 }
 
+// With a grace, who could read a while ago reads on while upstream is away, and
+// nobody else: pushes, other people and those whom upstream refused since do
+// not, and the grace ends.
+func TestPassThroughOffline(t *testing.T) {
+	w := newPassWorld(t)
+	w.server.Limits.PassOffline = time.Hour
+	work := gittest.New(t)
+	work.Commit("begin", "a", "1")
+	work.Run("push", "--quiet", w.at(w.of("alice"), "own/demo"), "main")
+	for _, who := range []string{"alice", "bob"} {
+		gittest.Clone(t, w.at(w.of(who), "own/demo"))
+	}
+	w.control("deny", `["codecommit:GitPull"]`)
+	w.clock.Add(int64(2 * passKept))
+	if status, _ := w.ask(w.of("bob"), "own/demo", "git-upload-pack"); status != 401 {
+		t.Errorf("bob lost the right: %d, want 401", status)
+	}
+	w.control("deny", `[]`)
+	w.control("faults", `[{"path":"/us-east-1/**","drop":"before"}]`)
+	w.clock.Add(int64(30 * time.Minute))
+	if clone := gittest.Clone(t, w.at(w.of("alice"), "own/demo")); clone.OID("HEAD") != work.OID("HEAD") {
+		t.Error("the clone made offline is not what was pushed")
+	}
+	for about, q := range map[string]struct {
+		who     *url.Userinfo
+		service string
+	}{
+		"a push":             {w.of("alice"), "git-receive-pack"},
+		"somebody refused":   {w.of("bob"), "git-upload-pack"},
+		"somebody not asked": {w.of("gitferry"), "git-upload-pack"},
+		"the wrong password": {url.UserPassword(w.of("alice").Username(), "wrong"), "git-upload-pack"},
+	} {
+		if status, text := w.ask(q.who, "own/demo", q.service); status != http.StatusServiceUnavailable {
+			t.Errorf("%s while upstream is away: %d %q, want 503", about, status, text)
+		}
+	}
+	w.clock.Add(int64(30 * time.Minute))
+	if status, text := w.ask(w.of("alice"), "own/demo", "git-upload-pack"); status != http.StatusServiceUnavailable {
+		t.Errorf("after the grace: %d %q, want 503", status, text)
+	}
+}
+
 // Guessing ends after five tries in a minute, without asking upstream.
 func TestPassThroughGuessing(t *testing.T) {
 	w := newPassWorld(t)

@@ -79,6 +79,7 @@ type Server struct {
 type Limits struct {
 	Freshness        time.Duration // how old a look at upstream may be for a read
 	FreshnessTimeout time.Duration // how long a read waits for upstream before it serves what it has
+	PassOffline      time.Duration // how long upstream's yes to own credentials holds for reads while it cannot be asked
 	StoreBelow       int64         // packs up to this many bytes are stored first and sent at once
 	Stream           bool          // larger packs flow to upstream while they are checked
 	IndexAfter       bool          // git index-pack reads a pack after its release, not before

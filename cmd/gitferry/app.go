@@ -169,6 +169,7 @@ func newApp(ctx context.Context, cfg *config.Config, st *store.Store, publicURL 
 func limits(cfg *config.Config) proxy.Limits {
 	l := proxy.NewLimits()
 	l.Freshness = time.Duration(cfg.Upstream.Freshness)
+	l.PassOffline = time.Duration(cfg.PassThrough.OfflineGrace)
 	l.FreshnessTimeout = time.Duration(cfg.Upstream.LookTimeout)
 	l.StoreBelow = int64(cfg.Gate.StoreBelow)
 	l.Stream = cfg.Gate.Stream

@@ -39,6 +39,9 @@ func (k checker) doors() {
 	if k.Upstream.Poll > 0 && k.Upstream.PollMax < k.Upstream.Poll {
 		k.bad("upstream.poll_max", "must not be shorter than upstream.poll")
 	}
+	if k.PassThrough.OfflineGrace > Duration(time.Hour) {
+		k.bad("pass_through.offline_grace", "must not be longer than 1h")
+	}
 	if k.Upstream.List < Duration(time.Second) {
 		k.bad("upstream.list", "must be 1s or longer")
 	}

@@ -31,6 +31,7 @@ type Config struct {
 	HTTP         HTTP          `key:"http"`
 	SSH          SSH           `key:"ssh"`
 	Upstream     Upstream      `key:"upstream"`
+	PassThrough  PassThrough   `key:"pass_through"`
 	Mirror       Mirror        `key:"mirror"`
 	Gate         Gate          `key:"gate"`
 	Policy       Policy        `key:"policy"`
@@ -68,6 +69,12 @@ type Upstream struct {
 	PollNotified Duration `key:"poll_notified" doc:"The same for repositories for which notifications come."`
 	PollMax      Duration `key:"poll_max" doc:"The longest time between two such looks."`
 	List         Duration `key:"list" doc:"How often the list of repositories is read of accounts that connect later ones too; of others it is read once a day."`
+}
+
+// PassThrough bounds the use of people's own CodeCommit git credentials, in
+// integrations that take those.
+type PassThrough struct {
+	OfflineGrace Duration `key:"offline_grace" doc:"How long somebody whom the upstream let read goes on reading while the upstream cannot be asked. At most 1h: whoever loses the right at AWS keeps it here that long. 0s: nobody reads then."`
 }
 
 // Mirror says what the mirrors keep.
