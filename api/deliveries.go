@@ -66,3 +66,26 @@ func (s *Server) resume(c *call) (nothing, error) {
 	s.Outbox.Wake()
 	return nothing{}, nil
 }
+
+// historyIn says what of the history goes to Jira once more.
+type historyIn struct {
+	Days int `json:"days,omitempty"` // not older than this; 0: everything
+}
+
+// historyQueued says how many repositories it concerns.
+type historyQueued struct {
+	Repositories int `json:"repositories"`
+}
+
+func (s *Server) sendHistory(c *call, in historyIn) (historyQueued, error) {
+	if in.Days < 0 || in.Days > 100*365 {
+		return historyQueued{}, badRequest("days: want 0 to 36500")
+	}
+	var since time.Time
+	if in.Days > 0 {
+		since = time.Now().AddDate(0, 0, -in.Days)
+	}
+	n, err := s.Store.QueueHistory(c.ctx, since)
+	s.Index.Ring()
+	return historyQueued{n}, err
+}

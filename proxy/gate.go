@@ -14,6 +14,7 @@ import (
 	"gitferry/internal/packscan"
 	"gitferry/internal/pktline"
 	"gitferry/internal/policy"
+	"gitferry/internal/smartcommit"
 )
 
 // gate reads the pack, checks its objects and judges the push. It returns nil
@@ -386,7 +387,15 @@ func (p *push) foretell() {
 	p.forecast = answer
 	go func() {
 		who, fails := p.s.Forecast(context.Background(), p.subject.User, p.verdict) // bounded by itself
-		answer <- policy.FeedbackOptions{ActsAs: func(policy.Finding) string { return who }, Fails: fails}
+		answer <- policy.FeedbackOptions{ActsAs: func(policy.Finding) string { return who }, Fails: func(a smartcommit.Action) string {
+			switch {
+			case !p.repo.Allows(a.Key.Project()):
+				return p.repo.Path() + " is not associated with the project " + a.Key.Project()
+			case fails == nil:
+				return ""
+			}
+			return fails(a)
+		}}
 	}()
 }
 

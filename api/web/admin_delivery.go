@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"strconv"
 	"time"
 
 	"gitferry/internal/ferry"
@@ -20,6 +21,7 @@ type deliveryView struct {
 	Rows    []deliveryRow
 	Next    string
 	Problem string
+	History int // repositories whose history waits to be queued
 	Latency chart
 }
 
@@ -69,10 +71,17 @@ func (s *Server) adminDelivery(r *request) error {
 	if err := s.deliveryList(r, &v); err != nil {
 		return err
 	}
+	for _, state := range []store.JobState{store.JobQueued, store.JobRunning} {
+		jobs, err := s.Store.Jobs(r.ctx(), store.JobFilter{Op: store.OpHistory, State: state})
+		if err != nil {
+			return err
+		}
+		v.History += len(jobs)
+	}
 	if v.Latency, err = s.latencyChart(r); err != nil {
 		return err
 	}
-	if v.Waiting > 0 {
+	if v.Waiting+v.History > 0 {
 		v.page.Refresh = 3
 	}
 	return s.render(r, http.StatusOK, "admin_delivery", &v)
@@ -150,4 +159,23 @@ func (s *Server) adminResume(r *request) error {
 	s.Outbox.Wake()
 	s.audit(r, "delivery.resume", "deliveries", "")
 	return s.done(r, "/admin/delivery", "Deliveries go on.")
+}
+
+// adminHistory has Jira told once more of what the repositories hold.
+func (s *Server) adminHistory(r *request) error {
+	days, err := strconv.Atoi(r.form("since"))
+	if err != nil || days < 0 || days > 100*365 {
+		return ferry.ErrInvalid
+	}
+	var since time.Time
+	if days > 0 {
+		since = r.now.AddDate(0, 0, -days)
+	}
+	n, err := s.Store.QueueHistory(r.ctx(), since)
+	if err != nil {
+		return err
+	}
+	s.Index.Ring()
+	s.audit(r, "delivery.history", "deliveries", "days "+strconv.Itoa(days))
+	return s.done(r, "/admin/delivery", "The history of "+plural(n, "repository", "repositories")+" is on its way to the queue.")
 }

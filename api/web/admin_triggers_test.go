@@ -60,3 +60,24 @@ func TestTriggersPage(t *testing.T) {
 	b.page("/admin/triggers", "No call yet")
 	b.page("/admin/audit", "triggers.renew", "triggers.show")
 }
+
+// The button queues the history of each repository, and the page says so.
+func TestSendHistory(t *testing.T) {
+	w := newWorld(t)
+	w.standIns()
+	w.history()
+	w.connect()
+	w.user("root", ferry.LevelAdmin, true)
+	b := w.as("root")
+	b.page("/admin/delivery", "Send history")
+	if status, _, _ := b.post("/admin/delivery/history", "since", "x"); status != http.StatusUnprocessableEntity {
+		t.Errorf("no number of days: %d, want 422", status)
+	}
+	b.post("/admin/delivery/history", "since", "30")
+	b.page("/admin/delivery", "The history of 2 repositories", "2 repositories wait")
+	for range 2 {
+		if j, ok, err := w.store.ClaimJob(t.Context(), "test"); err != nil || !ok || j.Op != store.OpHistory {
+			t.Errorf("job %+v, %v, %v", j, ok, err)
+		}
+	}
+}

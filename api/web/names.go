@@ -58,6 +58,8 @@ func jobWords(op store.JobOp) string {
 		return "First copy and index"
 	case store.OpPurge:
 		return "Purge"
+	case store.OpHistory:
+		return "Send history"
 	case store.OpUpkeep:
 		return "Upkeep"
 	case store.OpIntegration:

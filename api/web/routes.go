@@ -79,6 +79,7 @@ var routes = []route{
 	{post, "/admin/delivery/discard", administrator, (*Server).adminDiscard},
 	{post, "/admin/delivery/pause", administrator, (*Server).adminPause},
 	{post, "/admin/delivery/resume", administrator, (*Server).adminResume},
+	{post, "/admin/delivery/history", administrator, (*Server).adminHistory},
 	{get, "/admin/policy", administrator, (*Server).adminPolicy},
 	{post, "/admin/policy", administrator, (*Server).adminPolicyPost},
 	{get, "/admin/settings", administrator, (*Server).adminSettings},

@@ -58,6 +58,13 @@ func TestAssociateByHand(t *testing.T) {
 			if got := at(); got[1] != 0 {
 				t.Errorf("after a reindex: %v taken back", got[1])
 			}
+			if code := w.ask("POST", "/deliveries/history", map[string]any{"days": 1}, nil); code != 202 {
+				t.Errorf("sending the history: %d", code)
+			}
+			w.waitIdle()
+			if got := w.effects("(devinfo commit .*" + oid + " [0-9]+$|^remotelink DEMO-9 .*commit:" + oid + " updated)"); got <= before[0] && edition == "cloud" || got == 0 {
+				t.Errorf("after sending the history the commit was told of %d times, %d before", got, before[0])
+			}
 			change("remove")
 			if got := at(); got[1] != 2 {
 				t.Errorf("after taking it away: %v, want commit and branch taken back once", got)
@@ -86,4 +93,25 @@ func TestReadOnlyRepository(t *testing.T) {
 		t.Fatalf("writable: %d", code)
 	}
 	w.git("alice", work, "push", "-q", w.url("us-east-1/demo"), "HEAD:main")
+}
+
+// Commands for an issue of a project that the repository does not belong to
+// are foretold not to run, and do not.
+func TestCommandsOfOtherProjects(t *testing.T) {
+	w := newWorld(t, options{})
+	work := filepath.Join(t.TempDir(), "work")
+	w.git("alice", w.dir, "clone", "-q", w.url("us-east-1/demo"), work)
+	if code := w.ask("PATCH", "/repositories/us-east-1/demo", map[string]any{"projects": []string{"demo"}}, nil); code != 200 {
+		t.Fatalf("restricting: %d", code)
+	}
+	w.git("alice", work, "commit", "-q", "--allow-empty", "-m", "OPS-3 #comment not here\n\nDEMO-3 #comment here")
+	out, err := w.try("alice", work, "push", "origin", "HEAD:main")
+	if err != nil || !strings.Contains(out, "OPS-3: comment \"not here\", will fail") {
+		t.Errorf("push: %v\n%s", err, out)
+	}
+	w.waitIdle()
+	if here, there := w.effects("^comment DEMO-3"), w.effects("OPS-3"); here != 1 || there != 0 {
+		t.Errorf("%d comments on DEMO-3, %d effects on OPS-3, want 1 and 0", here, there)
+	}
+	w.consistent()
 }

@@ -102,10 +102,25 @@ func (x *Index) do(ctx context.Context, job store.Job, p *progress) error {
 		return errors.Join(err, x.plan(ctx, repo, job, p, moved, err))
 	case store.OpPurge:
 		return x.Mirror.Purge(ctx, repo)
+	case store.OpHistory:
+		return x.sendHistory(ctx, repo)
 	case store.OpUpkeep:
 		return x.Mirror.Upkeep(ctx, repo)
 	}
 	return fmt.Errorf("job %s is not one of the index: %w", job.Op, ferry.ErrInvalid)
+}
+
+// sendHistory tells Jira once more of what a repository holds.
+func (x *Index) sendHistory(ctx context.Context, repo ferry.Repository) error {
+	var since time.Time
+	if err := x.Store.Setting(ctx, store.SettingHistorySince, &since); err != nil && !errors.Is(err, ferry.ErrNotFound) {
+		return err
+	}
+	err := x.Store.SendHistory(ctx, repo.ID, since)
+	if x.Queued != nil {
+		x.Queued()
+	}
+	return err
 }
 
 // sync copies or refreshes the mirror and indexes what moved. It returns how

@@ -82,6 +82,17 @@ func TestProjectsOfARepository(t *testing.T) {
 	if diff := cmp.Diff(want, deliver()); diff != "" {
 		t.Errorf("free again (-want +got):\n%s", diff)
 	}
+	// The history goes once more, whole or since a time; what waits does not go twice.
+	check(t, s.SendHistory(ctx, r.ID, c.t.Add(time.Second)))
+	check(t, s.SendHistory(ctx, r.ID, c.t.Add(time.Second)))
+	want = map[string][]ferry.IssueKey{oid("b").String(): {"OPS-2"}, oid("c").String(): {"DEMO-3"}, string(main): {"DEMO-1", "OPS-2"}, string(feature): {"DEMO-3", "OPS-4"}}
+	if diff := cmp.Diff(want, deliver()); diff != "" {
+		t.Errorf("history since a time (-want +got):\n%s", diff)
+	}
+	check(t, s.SendHistory(ctx, r.ID, time.Time{}))
+	if got := deliver(); len(got) != 7 {
+		t.Errorf("the whole history: %v, want 7 objects", got)
+	}
 	for _, bad := range []string{"demo", "OPS DEMO", "DEMO,OPS", "DEMO  OPS", "1X"} {
 		r.Projects = bad
 		wantErr(t, bad, s.UpdateRepository(ctx, r), ferry.ErrInvalid)
