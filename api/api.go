@@ -79,6 +79,8 @@ type Config struct {
 	// DataDir is where the one-time set-up token is written; empty: it is
 	// only logged.
 	DataDir string
+	// OIDC is the provider at which people may log in; a zero one is none.
+	OIDC web.OIDC
 	// Sandbox serves the page that shows every component, for development.
 	Sandbox bool
 }
@@ -118,7 +120,7 @@ func New(c Config) *Server {
 	s.pages = web.New(web.Config{Store: c.Store, Mirror: c.Mirror, Git: c.Git, Index: c.Index, Outbox: c.Outbox, Discovery: c.Discovery,
 		Issues: c.Issues, Pulls: c.Pulls, Dialer: c.Dialer, PublicURL: c.PublicURL, SSHHost: c.SSHHost, Version: c.Version, TrustClearText: c.TrustClearText,
 		Connections: c.Connections, AddSSHKey: c.AddSSHKey, Policy: c.Policy, SetPolicy: c.SetPolicy, ParseOptions: c.ParseOptions, Log: c.Log,
-		DataDir: c.DataDir, Components: c.Sandbox})
+		DataDir: c.DataDir, OIDC: c.OIDC, Components: c.Sandbox})
 	s.pages.Routes(s.echo)
 	if c.GitHub != nil {
 		c.GitHub.Routes(s.echo)

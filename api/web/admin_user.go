@@ -20,6 +20,7 @@ type userView struct {
 	Tokens    []tokenRow
 	Grants    []ferry.Grant
 	Sessions  []sessionRow
+	Bound     []store.Identity // who the user is at identity providers
 	Scopes    []scopeRow
 	NewToken  string // shown this once
 	Problem   string
@@ -111,6 +112,9 @@ func (s *Server) userView(r *request, u ferry.User, own bool) (userView, error) 
 	if v.Grants, err = s.Store.Grants(r.ctx(), u.ID); err != nil {
 		return v, err
 	}
+	if v.Bound, err = s.Store.Identities(r.ctx(), u.ID); err != nil {
+		return v, err
+	}
 	sessions, err := s.Store.Sessions(r.ctx(), u.ID)
 	if err != nil {
 		return v, err
@@ -197,6 +201,12 @@ func (s *Server) adminUserDo(r *request) error {
 		}
 		s.audit(r, "session.end", "user "+u.Name, "all")
 		return s.done(r, userPath(u.ID), "All sessions are ended.")
+	case "unbind":
+		if err := s.Store.UnbindIdentities(r.ctx(), u.ID); err != nil {
+			return err
+		}
+		s.audit(r, "user.unbind", "user "+u.Name, "")
+		return s.done(r, userPath(u.ID), "Forgotten. The next log-in at the identity provider finds the user by its claim again.")
 	case "grant":
 		return s.addGrant(r, u)
 	case "ungrant":

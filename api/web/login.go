@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 
 	"gitferry/internal/ferry"
 	"gitferry/internal/store"
@@ -13,7 +14,9 @@ type loginView struct {
 	page
 	Name, Next string
 	Problem    string
-	ClearText  bool // the connection may not carry a password
+	ClearText  bool   // the connection may not carry a password
+	SSO        string // name of the provider, empty: there is none
+	SSOHref    string
 }
 
 // login shows the log-in form, or leads to the set-up of a fresh server.
@@ -27,8 +30,17 @@ func (s *Server) login(r *request) error {
 	if r.signedIn() {
 		return r.Redirect(http.StatusSeeOther, next)
 	}
-	v := loginView{page: s.page(r, "Log in", ""), Next: next, ClearText: !s.mayCarrySecrets(r)}
+	v := s.loginView(r, next)
 	return s.render(r, http.StatusOK, "login", &v)
+}
+
+// loginView is the log-in page that leads to next afterwards.
+func (s *Server) loginView(r *request, next string) loginView {
+	v := loginView{page: s.page(r, "Log in", ""), Next: next, ClearText: !s.mayCarrySecrets(r)}
+	if s.OIDC.Issuer != "" && !v.ClearText {
+		v.SSO, v.SSOHref = s.OIDC.Label, "/login/oidc?next="+url.QueryEscape(next)
+	}
+	return v
 }
 
 // mayCarrySecrets reports whether a password may be sent over the connection.
@@ -40,19 +52,20 @@ func (s *Server) mayCarrySecrets(r *request) bool {
 func (s *Server) loginPost(r *request) error {
 	name, next := r.form("name"), safeNext(r.FormValue("next"))
 	refuse := func(status int, why string) error {
-		v := loginView{page: s.page(r, "Log in", ""), Name: name, Next: next, Problem: why}
+		v := s.loginView(r, next)
+		v.Name, v.Problem = name, why
 		return s.render(r, status, "login", &v)
 	}
 	if !s.mayCarrySecrets(r) {
 		return refuse(http.StatusForbidden, "Passwords are not accepted over clear text. Open this page over https.")
 	}
 	if !s.tries.allow(addressKey(r.RealIP()), triesPerAddress, r.now) || !s.tries.allow("account "+name, triesPerAccount, r.now) {
-		s.loginAudit(r, name, "refused", "too many tries")
+		s.loginAudit(r, "password", name, "refused", "too many tries")
 		return refuse(http.StatusTooManyRequests, "Too many tries. Wait a minute and try again.")
 	}
 	user, err := s.passwordUser(r.ctx(), name, r.FormValue("password"))
 	if errors.Is(err, ferry.ErrDenied) {
-		s.loginAudit(r, name, "refused", "")
+		s.loginAudit(r, "password", name, "refused", "")
 		return refuse(http.StatusUnauthorized, "Name or password is wrong.")
 	}
 	if err != nil {
@@ -61,7 +74,7 @@ func (s *Server) loginPost(r *request) error {
 	if err := s.startSession(r, user); err != nil {
 		return err
 	}
-	s.loginAudit(r, name, "ok", "")
+	s.loginAudit(r, "password", name, "ok", "")
 	return r.Redirect(http.StatusSeeOther, next)
 }
 
@@ -89,11 +102,12 @@ func (s *Server) passwordUser(ctx context.Context, name, password string) (ferry
 	return user, nil
 }
 
-func (s *Server) loginAudit(r *request, name, result, reason string) {
+// loginAudit writes down a log-in, or an attempt, with a kind of credential.
+func (s *Server) loginAudit(r *request, credential, name, result, reason string) {
 	if len(name) > 60 {
 		name = name[:60]
 	}
-	err := s.Store.Audit(r.ctx(), store.AuditEvent{Actor: name, Credential: "password", Address: r.RealIP(), Request: r.id,
+	err := s.Store.Audit(r.ctx(), store.AuditEvent{Actor: name, Credential: credential, Address: r.RealIP(), Request: r.id,
 		Action: "session.create", Object: "user " + name, Result: result, Reason: reason})
 	if err != nil {
 		s.Log.Error("writing the audit", "action", "session.create", "err", err)

@@ -19,6 +19,8 @@ type route struct {
 var routes = []route{
 	{get, "/login", anyone, (*Server).login},
 	{post, "/login", anyone, (*Server).loginPost},
+	{get, "/login/oidc", anyone, (*Server).oidcStart},
+	{get, "/login/oidc/callback", anyone, (*Server).oidcCallback},
 	{post, "/logout", anyone, (*Server).logout},
 	{get, "/setup", anyone, (*Server).setupPage},
 	{post, "/setup", anyone, (*Server).setupPost},

@@ -30,6 +30,8 @@ var pageless = map[string]string{
 	"/:owner/:name/raw/*":             "a file as it is",
 	"/admin/repositories/:id/log.txt": "text",
 	"/search/issues":                  "suggestions while somebody types",
+	"/login/oidc":                     "leads to the identity provider",
+	"/login/oidc/callback":            "leads back from it",
 	"/admin/audit.csv":                "a table for programs",
 }
 

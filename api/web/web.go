@@ -72,6 +72,8 @@ type Config struct {
 	// DataDir is where the one-time set-up token is written; empty: it is
 	// only logged.
 	DataDir string
+	// OIDC is the provider at which people may log in; a zero one is none.
+	OIDC OIDC
 	// Components serves the page that shows every component, for development.
 	Components bool
 	Now        func() time.Time // nil: time.Now
@@ -99,6 +101,7 @@ type Server struct {
 	assets  map[string]string // plain name to address
 	origin  *http.CrossOriginProtection
 	tries   *tries
+	sso     *sso
 	hashing chan struct{} // places for password hashing, which takes memory
 	setup   setup
 	stats   *lru.Cache[objectKey, []fileStat]
@@ -111,7 +114,7 @@ func New(c Config) *Server {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	s := &Server{Config: c, origin: http.NewCrossOriginProtection(), tries: newTries(), hashing: make(chan struct{}, 2)}
+	s := &Server{Config: c, origin: http.NewCrossOriginProtection(), tries: newTries(), sso: newSSO(c.OIDC, c.Dialer), hashing: make(chan struct{}, 2)}
 	s.loadAssets()
 	s.pages = parseTemplates(s.assets)
 	// New fails for a size of zero only.

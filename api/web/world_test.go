@@ -47,6 +47,7 @@ type world struct {
 	index  *index.Index
 	mirror *mirror.Dir
 	repo   ferry.Repository // us-east-1/demo
+	oidc   OIDC
 
 	// instead, if not nil, may answer a request in place of the Jira stand-in.
 	instead func(http.ResponseWriter, *http.Request) bool
@@ -57,7 +58,13 @@ const testPassword = "orbit-cactus-lantern"
 // newWorld starts the pages with nobody and nothing in the books.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, log: slog.New(slog.NewTextHandler(t.Output(), nil)), dir: t.TempDir()}
+	return newWorldWith(t, OIDC{})
+}
+
+// newWorldWith is newWorld with an identity provider.
+func newWorldWith(t *testing.T, provider OIDC) *world {
+	t.Helper()
+	w := &world{t: t, oidc: provider, log: slog.New(slog.NewTextHandler(t.Output(), nil)), dir: t.TempDir()}
 	var err error
 	w.store, err = store.Open(t.Context(), filepath.Join(w.dir, "gitferry.db"), store.Options{MasterKey: make([]byte, 32), Log: w.log})
 	w.must(err)
@@ -103,7 +110,7 @@ func newWorld(t *testing.T) *world {
 			}
 			return w.store.AddSSHKey(ctx, store.SSHKey{User: user, Name: name, Type: kind, Fingerprint: "SHA256:" + name, Public: line})
 		},
-		DataDir: w.dir, Components: true, Log: w.log})
+		DataDir: w.dir, Components: true, OIDC: w.oidc, Log: w.log})
 	w.server.Routes(e)
 	e.GET("/_fail", w.server.handle(route{need: signedIn, do: func(*Server, *request) error { return errFails }}))
 	return w

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gitferry/api"
+	"gitferry/api/web"
 	"gitferry/internal/config"
 	"gitferry/internal/failpoint"
 	"gitferry/internal/ferry"
@@ -166,7 +167,7 @@ func startServer(ctx context.Context, cfg *config.Config, sandboxed bool, log *s
 		Issues: s.issues, Pulls: s.pulls, Dialer: s.dialer, PublicURL: s.publicURL, SSHHost: s.sshHost(), Version: version, TrustClearText: s.trustClearText,
 		Connections: s.connector(), AddSSHKey: s.addKey, Policy: s.rules, SetPolicy: s.setPolicy, ParseOptions: s.readingOptions, GitHub: s.github(s.sshHost()),
 		Check: s.check, Backup: s.backupNow, Versions: versionsWith(s.git.Version()), Stopping: ctx.Done(),
-		DataDir: cfg.DataDir, Sandbox: sandboxed, Registry: s.registry, Log: log})
+		DataDir: cfg.DataDir, OIDC: oidcOf(cfg.OIDC), Sandbox: sandboxed, Registry: s.registry, Log: log})
 	return s, s.recover(ctx)
 }
 
@@ -235,6 +236,12 @@ func (s *server) run(ctx context.Context) error {
 	defer cancel()
 	s.proxy.Drain(drain)
 	return err
+}
+
+// oidcOf is the provider of the configuration as the pages want it.
+func oidcOf(c config.OIDC) web.OIDC {
+	return web.OIDC{Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Label: c.Label, Claim: c.Claim, Domains: c.Domains,
+		Create: c.Create, PrivateNetwork: c.PrivateNetwork}
 }
 
 // serveHTTP serves git and everything else on one listener until ctx ends.

@@ -52,6 +52,7 @@ func (c *Config) check(found *faults) {
 	k.gate()
 	k.policy()
 	k.jira()
+	k.oidc()
 	k.integrations()
 	k.people()
 }

@@ -110,6 +110,25 @@ func (k checker) policy() {
 	}
 }
 
+func (k checker) oidc() {
+	o := k.OIDC
+	if o.Issuer == "" {
+		return
+	}
+	k.endpoint("oidc.issuer", o.Issuer, o.PrivateNetwork, "https")
+	if o.ClientID == "" {
+		k.bad("oidc.client_id", "empty; write the id under which gitferry is registered at the provider")
+	}
+	if o.Label == "" || len(o.Label) > 60 {
+		k.bad("oidc.label", "want 1 to 60 bytes")
+	}
+	for i, d := range o.Domains {
+		if !strings.Contains(d, ".") || strings.ContainsAny(d, "@/ ") {
+			k.bad(fmt.Sprintf("oidc.domains[%d]", i), "%.60q is no domain; write what stands after the @, such as example.com", d)
+		}
+	}
+}
+
 func (k checker) jira() {
 	j := k.Jira
 	for _, u := range []struct{ key, value string }{{"jira.url", j.URL}, {"jira.devinfo_url", j.DevinfoURL}, {"jira.token_url", j.TokenURL}} {

@@ -29,6 +29,7 @@ type Config struct {
 	MasterKeyFile string `key:"master_key_file" doc:"File with the 32-byte master key that seals stored secrets, as 64 hexadecimal digits; outside data_dir, mode 0400. Empty: master.key beside the configuration file, made at the first start."`
 
 	HTTP         HTTP          `key:"http"`
+	OIDC         OIDC          `key:"oidc"`
 	SSH          SSH           `key:"ssh"`
 	Upstream     Upstream      `key:"upstream"`
 	PassThrough  PassThrough   `key:"pass_through"`
@@ -53,6 +54,20 @@ type HTTP struct {
 	TLSKey         string   `key:"tls_key" doc:"PEM file with the private key of tls_cert."`
 	PublicURL      string   `key:"public_url" doc:"Scheme, host and port under which people reach gitferry; used in every link, clone URL and trigger. Empty: made from listen."`
 	TrustedProxies []string `key:"trusted_proxies" doc:"Addresses or networks (CIDR) of proxies that end TLS and whose X-Forwarded-For is believed."`
+}
+
+// OIDC is an OpenID Connect provider at which people may log in to the pages,
+// beside their passwords. Issuer is empty when there is none.
+type OIDC struct {
+	Issuer           string       `key:"issuer" doc:"Address of the provider, exactly as its ID tokens name it in iss. Its metadata is read from /.well-known/openid-configuration below it. Empty: people log in with passwords only. At the provider register the redirect address http.public_url with /login/oidc/callback."`
+	ClientID         string       `key:"client_id" doc:"Id of gitferry at the provider."`
+	ClientSecret     ferry.Secret `key:"client_secret" doc:"Secret of client_id. Empty: a public client; PKCE is used either way."`
+	ClientSecretFile string       `key:"client_secret_file"`
+	Label            string       `key:"label" doc:"Name of the provider on the log-in page, after Log in with."`
+	Claim            string       `key:"claim" oneof:"email|preferred_username" doc:"How the first log-in finds the user: email is compared with the addresses of users and counts only when the provider says that it is verified; preferred_username is compared with user names, and is safe only where people cannot choose it at the provider. The user is then bound to the provider's subject, and later log-ins go by that alone."`
+	Domains          []string     `key:"domains" doc:"Domains of the verified e-mail address that may log in, such as example.com. Empty: any."`
+	Create           bool         `key:"create" doc:"Whether somebody whom the provider knows and gitferry does not becomes a user at the first log-in, without access to any repository."`
+	PrivateNetwork   bool         `key:"private_network" doc:"Whether the provider may be at a private address, and for a stand-in on this machine at http."`
 }
 
 // SSH is the door for git over SSH.

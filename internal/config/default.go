@@ -11,6 +11,7 @@ func Default() *Config {
 	return &Config{
 		DataDir: "gitferry-data",
 		HTTP:    HTTP{Listen: "127.0.0.1:7080"},
+		OIDC:    OIDC{Label: "single sign-on", Claim: "email"},
 		SSH:     SSH{Listen: "127.0.0.1:7022"},
 		Upstream: Upstream{
 			LookTimeout:  Duration(3 * time.Second),

@@ -104,6 +104,8 @@ var doors = []door{
 	{"github.com/goccy/go-yaml", []string{"internal/config"}},
 	{"github.com/spf13/cobra", []string{"cmd/gitferry"}},
 	{"github.com/alecthomas/chroma", []string{"api/web"}},
+	{"github.com/coreos/go-oidc", []string{"api/web"}},
+	{"golang.org/x/oauth2", []string{"api/web"}},
 	{"github.com/yuin/goldmark", []string{"api/web"}},
 	{"github.com/microcosm-cc/bluemonday", []string{"api/web"}},
 	{"github.com/bluekeyes/go-gitdiff", []string{"api/web", "api/ghapi"}},
