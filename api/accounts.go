@@ -220,6 +220,13 @@ func (s *Server) getRepositoryAddress(c *call) (triggerAddress, error) {
 	return triggerAddress{fmt.Sprintf("%s/hooks/repo/%d/%s", s.PublicURL, c.repo.ID, secret.Reveal())}, err
 }
 
+func (s *Server) renewRepositoryAddress(c *call) (triggerAddress, error) {
+	if _, err := s.Store.NewTriggerSecret(c.ctx, store.TriggerRoute{Route: "repo", Repository: c.repo.ID}); err != nil {
+		return triggerAddress{}, err
+	}
+	return s.getRepositoryAddress(c)
+}
+
 // testTrigger has AWS send a test message for a repository; the log of trigger
 // calls shows whether it came.
 func (s *Server) testTrigger(c *call) (nothing, error) {

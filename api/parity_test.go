@@ -13,6 +13,8 @@ import (
 // the API do the same. "pages" marks what only a browser needs.
 var pageActions = map[string]string{
 	"/login": "pages", "/logout": "endOwnSessions", "/setup": "pages",
+	"/admin/triggers":         "switchTriggers getTriggersAll getTriggers getTriggerAddress setTriggers renewTriggers renewInstallAddress renewTriggerAddress clearTriggerCalls",
+	"/admin/delivery/history": "sendHistory",
 	"/settings": "changeOwnSettings setOwnPassword endOwnSession endOwnSessions setOwnJiraToken setDefault setOwnAWSCredential removeOwnAWSCredential " +
 		"addOwnKey removeOwnKey addOwnToken revokeOwnToken",
 	"/issues/:key/branches/new":            "createBranch setDefault",
@@ -49,7 +51,7 @@ var pageActions = map[string]string{
 	"/admin/jira/remove":                   "removeJira",
 	"/admin/users":                         "addUser setPassword",
 	"/admin/users/:id":                     "changeUser",
-	"/admin/users/:id/do":                  "setPassword endSessions addGrant removeGrant removeUser addKey removeKey addToken revokeToken",
+	"/admin/users/:id/do":                  "setPassword endSessions unbindUser addGrant removeGrant removeUser addKey removeKey addToken revokeToken",
 }
 
 // formWords are the values of the field "do", by which one address does
@@ -62,6 +64,8 @@ var formWords = map[string]string{
 	"grant": "addGrant", "ungrant": "removeGrant", "remove": "removeUser",
 	"sync": "syncRepository", "reindex": "reindexRepository", "purge": "purgeRepository", "enable": "changeRepository", "disable": "changeRepository",
 	"find": "searchIssues", "create": "createBranch", "reload": "branchForm", "save": "setPolicy", "try": "tryPolicy",
+	"switch": "switchTriggers", "show": "getTriggerAddress getTriggersAll getTriggers", "setup": "setTriggers", "clear": "clearTriggerCalls",
+	"renew": "renewTriggers renewInstallAddress renewTriggerAddress", "unbind": "unbindUser",
 	"{{.Do}}": "setDefault", "{{.Make}}": "setDefault",
 }
 
@@ -69,6 +73,7 @@ var formWords = map[string]string{
 // API in GitHub's shape, has the same.
 var pageViews = map[string]string{
 	"/": "listPushes search", "/search": "search", "/search/issues": "searchIssues", "/repos": "listRepositories", "/help": "pages", "/_components": "pages", "/login": "pages", "/setup": "pages",
+	"/login/oidc": "pages", "/login/oidc/callback": "pages",
 	"/static/:name":             "pages",
 	"/settings":                 "getSelf getOwnSettings listOwnKeys listOwnTokens listOwnSessions listDefaults listOwnAWSCredentials",
 	"/issues/:key":              "getIssue listIssueCommits listIssueBranches listIssuePulls listIssueTags listIssueDeliveries",

@@ -44,6 +44,15 @@ func (s *Server) endSessions(c *call) (nothing, error) {
 	return nothing{}, s.Store.EndSessions(c.ctx, u.ID, 0)
 }
 
+// unbindUser forgets who a user is at the identity provider.
+func (s *Server) unbindUser(c *call) (nothing, error) {
+	u, err := s.user(c)
+	if err != nil {
+		return nothing{}, err
+	}
+	return nothing{}, s.Store.UnbindIdentities(c.ctx, u.ID)
+}
+
 // passwordIn is a new password, of 12 to 128 characters.
 type passwordIn struct {
 	Password ferry.Secret `json:"password"`
