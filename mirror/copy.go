@@ -87,6 +87,7 @@ func (d *Dir) copy(ctx context.Context, repo ferry.Repository, s *state, call *c
 	s.mu.Lock()
 	s.copying = nil
 	s.mu.Unlock()
+	d.judge(ctx, repo, err)
 	call.err = err
 	close(call.done)
 	if err == nil && d.Moved != nil {

@@ -42,8 +42,11 @@ type Dir struct {
 	Target func(context.Context, ferry.Repository) (upstream.Target, error)
 	// Moved is called after refs moved, outside of all locks; it must not block.
 	Moved func(ferry.RepositoryID)
-	Log   *slog.Logger
-	Now   func() time.Time // nil: time.Now
+	// Degraded is called when what git says of upstream's objects is not what
+	// repo.Degraded holds: problem is the new value of it. It may be nil.
+	Degraded func(ctx context.Context, repo ferry.Repository, problem string)
+	Log      *slog.Logger
+	Now      func() time.Time // nil: time.Now
 	// LookTimeout bounds one look at upstream's refs; 0: 30 s.
 	LookTimeout time.Duration
 	// CacheBytes bounds the answers to fetches that are kept on disk, below

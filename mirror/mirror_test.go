@@ -510,3 +510,78 @@ func TestUnreachableTTL(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An object of upstream's that git refuses degrades the repository and nothing
+// else: what was there before is served, and once upstream takes it back, or
+// somebody says that it does not matter, all is well again (security
+// reference, UP-9).
+func TestDegraded(t *testing.T) {
+	t.Parallel()
+	for name, bad := range map[string]struct {
+		id   string
+		make func(w *world) ferry.OID // of a commit
+	}{
+		"a commit with NUL in its message": {"nulInCommit", func(w *world) ferry.OID {
+			raw := w.work.Output("cat-file", "commit", "HEAD") + "\nwith a \x00 in it\n"
+			oid, err := ferry.ParseOID(w.work.Input(raw, "hash-object", "-t", "commit", "-w", "--stdin", "--literally"))
+			w.must(err)
+			return oid
+		}},
+		"a submodule that attacks": {"gitmodulesUrl", func(w *world) ferry.OID {
+			return w.work.Commit("modules", ".gitmodules", "[submodule \"x\"]\n\tpath = x\n\turl = -u./payload\n")
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			var told []string
+			w.Degraded = func(_ context.Context, repo ferry.Repository, problem string) {
+				told = append(told, problem)
+				w.repo.Degraded = problem
+			}
+			good := w.work.Commit("good", "a", "1")
+			w.work.Run("push", "-q", "origin", "HEAD:refs/heads/main")
+			w.must(w.Copy(t.Context(), w.repo, nil))
+			w.refresh()
+			oid := bad.make(w)
+			w.work.Run("push", "-q", "origin", oid.String()+":refs/heads/bad")
+			for range 2 {
+				_, err := w.Refresh(t.Context(), w.repo, 0)
+				var fsck *git.FsckError
+				if !errors.Is(err, ferry.ErrUnavailable) || !errors.As(err, &fsck) || fsck.ID != bad.id {
+					t.Fatalf("Refresh = %v, want %s", err, bad.id)
+				}
+			}
+			if want := []string{bad.id + " in " + fsckObject(w, oid, bad.id).String()}; !cmp.Equal(told, want) {
+				t.Errorf("told %q, want %q", told, want)
+			}
+			if got := w.refs(); len(got) != 1 || got["refs/heads/main"] != good {
+				t.Errorf("refs are %v, want main at %s alone", got, good)
+			}
+			if view, err := w.View(t.Context(), w.repo); err != nil || view.Failure == nil || !view.Copied {
+				t.Errorf("View = %+v, %v", view, err)
+			}
+			if bad.id == "nulInCommit" {
+				tolerant := w.repo
+				tolerant.FsckIgnore = bad.id
+				_, err := w.Refresh(t.Context(), tolerant, 0)
+				w.must(err)
+				w.same()
+			} else {
+				w.work.Run("push", "-q", "origin", ":refs/heads/bad")
+				w.refresh()
+			}
+			if len(told) != 2 || told[1] != "" {
+				t.Errorf("told %q, want an end of it", told)
+			}
+		})
+	}
+}
+
+// fsckObject is the object of commit that the message is about.
+func fsckObject(w *world, commit ferry.OID, id string) ferry.OID {
+	if id == "nulInCommit" {
+		return commit
+	}
+	return w.work.OID(commit.String() + ":.gitmodules")
+}

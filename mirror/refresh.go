@@ -96,11 +96,29 @@ func (d *Dir) look(ctx context.Context, repo ferry.Repository, s *state, call *l
 		s.lookedAt = call.start
 	}
 	s.looking = nil
+	copied := s.copied
 	s.mu.Unlock()
+	if copied {
+		d.judge(ctx, repo, err)
+	}
 	call.updates, call.err = updates, err
 	close(call.done)
 	if len(updates) > 0 && d.Moved != nil {
 		d.Moved(repo.ID)
+	}
+}
+
+// judge tells Degraded what a fetch from upstream, or a look that had nothing
+// to fetch, said of upstream's objects.
+func (d *Dir) judge(ctx context.Context, repo ferry.Repository, err error) {
+	problem := ""
+	if bad := (*git.FsckError)(nil); errors.As(err, &bad) {
+		problem = bad.String()
+	} else if err != nil {
+		return // says nothing of objects
+	}
+	if problem != repo.Degraded && d.Degraded != nil {
+		d.Degraded(ctx, repo, problem)
 	}
 }
 
@@ -294,8 +312,13 @@ func (d *Dir) fetch(ctx context.Context, repo ferry.Repository, s *state, wanted
 		return err
 	}
 	err = d.Dialer.Fetch(ctx, target, func(ctx context.Context, url, protocols string) error {
-		return d.Git.Fetch(ctx, s.path, q.Objects(), url, protocols, wanted, progress)
+		return d.Git.Fetch(ctx, s.path, q.Objects(), url, protocols, wanted, strings.Fields(repo.FsckIgnore), progress)
 	})
+	var bad *git.FsckError
+	if errors.As(err, &bad) {
+		return &ferry.Message{Kind: ferry.ErrUnavailable, Cause: err, Text: fmt.Sprintf(
+			"the upstream of %s has an object that git refuses (%s: %s); what was copied before is served", repo.Path(), bad, bad.Text)}
+	}
 	var exit *git.ExitError
 	if errors.As(err, &exit) {
 		if strings.Contains(exit.Stderr, "couldn't find remote ref") || strings.Contains(exit.Stderr, "not our ref") {

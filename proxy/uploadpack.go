@@ -88,10 +88,14 @@ func staleNote(v mirror.View, now time.Time) string {
 	if v.Failure == nil {
 		return ""
 	}
-	if v.LookedAt.IsZero() {
-		return "upstream unreachable; the age of this state is not known"
+	why := "upstream unreachable"
+	if bad := (*git.FsckError)(nil); errors.As(v.Failure, &bad) {
+		why = "git refuses an object of the upstream: " + bad.String()
 	}
-	return fmt.Sprintf("upstream unreachable; state of %s (%s ago)",
+	if v.LookedAt.IsZero() {
+		return why + "; the age of this state is not known"
+	}
+	return fmt.Sprintf("%s; state of %s (%s ago)", why,
 		v.LookedAt.UTC().Format("2006-01-02 15:04:05 UTC"), now.Sub(v.LookedAt).Round(time.Second))
 }
 

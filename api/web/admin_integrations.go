@@ -85,7 +85,7 @@ func (s *Server) integrationRow(ctx context.Context, i ferry.Integration) (integ
 			row.IndexedAt = view.LookedAt
 		}
 		switch repoState(repo, view.Failure, view.Copied, len(view.Refs) == 0).Text {
-		case "ERROR", "MISSING":
+		case "ERROR", "DEGRADED", "MISSING":
 			failed++
 		case "INDEXING":
 			working++

@@ -127,6 +127,8 @@ func repoState(repo ferry.Repository, failure error, copied, empty bool) lozenge
 		return lozenge{"neutral", "DISABLED"}
 	case repo.State == ferry.RepositoryMissing:
 		return lozenge{"bad", "MISSING"}
+	case repo.Degraded != "":
+		return lozenge{"bad", "DEGRADED"}
 	case failure != nil:
 		return lozenge{"bad", "ERROR"}
 	case empty && !repo.IndexedAt.IsZero():

@@ -63,6 +63,19 @@ func (a *app) looked(ctx context.Context, repo ferry.Repository, err error) {
 	a.discovery.Git(ctx, repo, discovery.GitPull, err)
 }
 
+// degraded writes down that git refuses an object of a repository's upstream,
+// or no longer does.
+func (a *app) degraded(ctx context.Context, repo ferry.Repository, problem string) {
+	line := store.LogLine{Repository: repo.ID, Level: "info", Text: "git accepts the upstream's objects again"}
+	if problem != "" {
+		line.Level, line.Text = "error", "git refuses an object of the upstream: "+problem
+		a.log.Error("git refuses an object of an upstream", "repo", repo.Path(), "problem", problem)
+	}
+	if err := errors.Join(a.store.SetDegraded(ctx, repo.ID, problem), a.store.AddLog(ctx, line)); err != nil {
+		a.log.Error("recording the state of a repository", "repo", repo.Path(), "err", err)
+	}
+}
+
 // pushOpened keeps what the beginning of a push said about permissions.
 func (a *app) pushOpened(ctx context.Context, repo ferry.Repository, err error) {
 	a.discovery.Git(ctx, repo, discovery.GitPush, err)

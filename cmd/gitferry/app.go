@@ -145,7 +145,7 @@ func newApp(ctx context.Context, cfg *config.Config, st *store.Store, publicURL 
 		PollTriggered: time.Duration(cfg.Upstream.PollNotified), PollMax: time.Duration(cfg.Upstream.PollMax),
 		Account: a.account, Describe: a.discovery.Describe, Pace: a.discovery.Pace, Looked: a.looked}
 	a.discovery.Queued, a.discovery.Disconnect = a.index.Ring, a.disconnectGone
-	a.mirror.Moved = a.index.Wake
+	a.mirror.Moved, a.mirror.Degraded = a.index.Wake, a.degraded
 	a.pulls = &pulls.Host{Store: st, Git: g, Mirror: a.mirror, Client: a.discovery.Client, HTTP: a.dialer.HTTPClient,
 		Parse: a.readingOptions, Issue: a.issues.Issue, Index: a.index.Repository, Queued: a.outbox.Wake, Log: log}
 	a.index.Synced = a.pulls.Wake

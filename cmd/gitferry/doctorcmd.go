@@ -98,12 +98,17 @@ func bookFaults(ctx context.Context, st *store.Store) ([]string, error) {
 	if site.Problem != "" {
 		faults = append(faults, "Jira: "+site.Problem)
 	}
-	missing, err := st.Repositories(ctx, store.RepositoryFilter{State: ferry.RepositoryMissing})
+	repos, err := st.Repositories(ctx, store.RepositoryFilter{})
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range missing {
-		faults = append(faults, r.Path()+": gone at the upstream")
+	for _, r := range repos {
+		if r.State == ferry.RepositoryMissing {
+			faults = append(faults, r.Path()+": gone at the upstream")
+		}
+		if r.Degraded != "" && r.State == ferry.RepositoryEnabled {
+			faults = append(faults, r.Path()+": degraded: git refuses an object of the upstream: "+r.Degraded)
+		}
 	}
 	return faults, nil
 }

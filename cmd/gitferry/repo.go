@@ -68,7 +68,11 @@ func listRepositories(ctx context.Context, b *books, f store.RepositoryFilter) e
 			return err
 		}
 		out = append(out, l)
-		rows = append(rows, []string{r.Path(), string(r.State), orDash(r.DefaultBranch), stamp(r.IndexedAt), strconv.Itoa(l.Commits),
+		state := string(r.State)
+		if r.Degraded != "" {
+			state += ", degraded"
+		}
+		rows = append(rows, []string{r.Path(), state, orDash(r.DefaultBranch), stamp(r.IndexedAt), strconv.Itoa(l.Commits),
 			strconv.Itoa(l.Issues), yes(r.SmartCommits)})
 	}
 	return b.show(out, "REPOSITORY,STATE,DEFAULT BRANCH,INDEXED,COMMITS,ISSUES,SMART COMMITS", rows)
@@ -100,6 +104,7 @@ func addRepository(ctx context.Context, b *books, args []string) error {
 
 func repoSet() *cobra.Command {
 	var smartCommits, enabled string
+	var fsckIgnore []string
 	cmd := &cobra.Command{Use: "set OWNER/NAME", Short: "change what is done with a repository", Args: takes("OWNER/NAME")}
 	cmd.RunE = change("repository.set", func(ctx context.Context, b *books, args []string) error {
 		r, err := b.repository(ctx, args[0])
@@ -109,6 +114,9 @@ func repoSet() *cobra.Command {
 		on := r.State == ferry.RepositoryEnabled
 		if err := errors.Join(onOff("smart-commits", smartCommits, &r.SmartCommits), onOff("enabled", enabled, &on)); err != nil {
 			return err
+		}
+		if cmd.Flags().Changed("fsck-ignore") {
+			r.FsckIgnore = strings.Join(fsckIgnore, " ")
 		}
 		switch {
 		case enabled == "":
@@ -124,6 +132,7 @@ func repoSet() *cobra.Command {
 	})
 	cmd.Flags().StringVar(&smartCommits, "smart-commits", "", "whether commands in commits are carried out: on or off")
 	cmd.Flags().StringVar(&enabled, "enabled", "", "on or off; off stops indexing and git access")
+	cmd.Flags().StringSliceVar(&fsckIgnore, "fsck-ignore", nil, "message ids of git fsck that do not refuse the upstream's objects, such as nulInCommit; empty: none")
 	return cmd
 }
 

@@ -218,6 +218,12 @@ type Repository struct {
 	TagFilter string
 	// IndexedAt is when the first index was complete; zero before that.
 	IndexedAt time.Time
+	// Degraded says which object of upstream's git refuses, as "MESSAGE-ID in
+	// OID"; what was copied before is served meanwhile. Empty: none.
+	Degraded string
+	// FsckIgnore are the message ids of git's check, with a space between,
+	// that do not refuse an object of upstream's.
+	FsckIgnore string
 }
 
 // Path returns "OWNER/NAME", the repository's name in URLs, grants and lists.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -180,9 +181,38 @@ func (r *Runner) Repack(ctx context.Context, dir, objects string, tips []ferry.O
 	return MovePacks(dir, only)
 }
 
+// A FsckError says that git's check refuses an object (git fsck).
+type FsckError struct {
+	ID     string    // of the message, such as "nulInCommit"
+	Object ferry.OID // zero if git did not say
+	Text   string    // git's words
+}
+
+func (e *FsckError) Error() string { return "git refuses an object: " + e.String() }
+
+// String returns "ID in OID".
+func (e *FsckError) String() string { return e.ID + " in " + e.Object.String() }
+
+var fsckLine = regexp.MustCompile(`(?:^|[\r\n])error: object ([0-9a-f]{40}): ([A-Za-z]+): ([^\r\n]*)`)
+
+// fsckError finds in what git said the object that it refuses.
+func fsckError(stderr string) *FsckError {
+	m := fsckLine.FindStringSubmatch(stderr)
+	if m == nil {
+		return nil
+	}
+	o, err := ferry.ParseOID(m[1])
+	if err != nil {
+		return nil
+	}
+	return &FsckError{ID: m[2], Object: o, Text: m[3]}
+}
+
 // Fetch fetches objects from a loopback URL into the quarantine objects,
-// without moving any ref. refs are the upstream names to ask for.
-func (r *Runner) Fetch(ctx context.Context, dir, objects, url, protocols string, refs []ferry.RefName, progress io.Writer) error {
+// without moving any ref. refs are the upstream names to ask for. Every object
+// is checked; those with a problem whose message id is in ignore pass. One that
+// does not fails with a *FsckError.
+func (r *Runner) Fetch(ctx context.Context, dir, objects, url, protocols string, refs []ferry.RefName, ignore []string, progress io.Writer) error {
 	if err := os.MkdirAll(filepath.Join(objects, "pack"), 0o700); err != nil {
 		return fmt.Errorf("making a quarantine: %w", err)
 	}
@@ -198,11 +228,18 @@ func (r *Runner) Fetch(ctx context.Context, dir, objects, url, protocols string,
 	}
 	args = append(args, "upstream")
 	stderr := &tail{max: maxStderr}
+	config := [][2]string{{"remote.upstream.url", url}, {"fetch.fsckObjects", "true"}, {"fetch.unpackLimit", "1"}, {"fetch.writeCommitGraph", "false"}}
+	for _, id := range ignore {
+		config = append(config, [2]string{"fetch.fsck." + id, "ignore"})
+	}
 	err := r.Run(ctx, Command{Dir: dir, Objects: objects, Args: args, Stdin: &in, AllowProtocol: protocols, Large: true,
 		Stderr: teeProgress(stderr, progress),
-		Config: [][2]string{{"remote.upstream.url", url}, {"fetch.fsckObjects", "true"}, {"fetch.unpackLimit", "1"}, {"fetch.writeCommitGraph", "false"}}})
+		Config: config})
 	if e, ok := err.(*ExitError); ok {
 		e.Stderr = stderr.String()
+		if bad := fsckError(e.Stderr); bad != nil {
+			return fmt.Errorf("fetching from upstream: %w", bad)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("fetching from upstream: %w", err)

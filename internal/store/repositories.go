@@ -20,9 +20,21 @@ type RepositoryFilter struct {
 	Offset      int
 }
 
+var (
+	fsckID = regexp.MustCompile(`^[A-Za-z]{3,60}$`)
+	// fsckAttack are the checks for what harms clients (git fsck, "FSCK
+	// MESSAGES"): nobody may switch them off.
+	fsckAttack = regexp.MustCompile(`(?i)^(gitmodules|gitattributes|hasdot|fullpathname|symlink|treenotsorted|duplicateentries)`)
+)
+
 func checkRepository(r ferry.Repository) error {
 	if _, err := ferry.ParseRepositoryName(r.Name); err != nil {
 		return err
+	}
+	for id := range strings.FieldsSeq(r.FsckIgnore) {
+		if !fsckID.MatchString(id) || fsckAttack.MatchString(id) {
+			return invalid("message id %.60q: want one of git fsck's that is no attack on whoever clones", id)
+		}
 	}
 	switch r.State {
 	case ferry.RepositoryEnabled, ferry.RepositoryDisabled, ferry.RepositoryMissing:
@@ -70,7 +82,8 @@ func (s *Store) AddRepository(ctx context.Context, r ferry.Repository) (ferry.Re
 const projectsOfIntegration = `COALESCE((SELECT projects FROM integration WHERE id = ?), '')`
 
 const repositoryColumns = `
-	r.id, r.integration_id, i.slug, r.name, r.region, r.host_id, r.clone_url, r.default_branch, r.state, r.smart_commits, r.indexed_at, r.projects, r.read_only, r.tag_filter`
+	r.id, r.integration_id, i.slug, r.name, r.region, r.host_id, r.clone_url, r.default_branch, r.state, r.smart_commits, r.indexed_at, r.projects, r.read_only, r.tag_filter,
+	r.degraded, r.fsck_ignore`
 
 const selectRepository = `SELECT ` + repositoryColumns + `
 	FROM repository r JOIN integration i ON i.id = r.integration_id`
@@ -79,7 +92,7 @@ const selectRepository = `SELECT ` + repositoryColumns + `
 func repositoryFields(r *ferry.Repository) []any {
 	return []any{
 		&r.ID, &r.IntegrationID, &r.Owner, &r.Name, &r.Region, &r.HostID, &r.CloneURL, &r.DefaultBranch, &r.State, &r.SmartCommits, stamp{&r.IndexedAt},
-		&r.Projects, &r.ReadOnly, &r.TagFilter,
+		&r.Projects, &r.ReadOnly, &r.TagFilter, &r.Degraded, &r.FsckIgnore,
 	}
 }
 
@@ -150,7 +163,7 @@ func (s *Store) RepositoriesByName(ctx context.Context, region, name string) ([]
 }
 
 // UpdateRepository writes all fields of a repository but Owner,
-// IntegrationID and IndexedAt. If the repository is its integration's only
+// IntegrationID, IndexedAt and Degraded. If the repository is its integration's only
 // address (kind git) and CloneURL moves to another host, scheme or port, the
 // integration's secrets are cleared in the same transaction. It fails with
 // ferry.ErrConflict if the name is taken. Where Projects changes Jira is told
@@ -173,10 +186,10 @@ func (s *Store) UpdateRepository(ctx context.Context, r ferry.Repository) error 
 		if _, err := tx.ExecContext(ctx, `
 			UPDATE repository SET
 				name = ?, region = ?, host_id = ?, clone_url = ?, default_branch = ?, state = ?, smart_commits = ?,
-				projects = ?, read_only = ?, tag_filter = ?
+				projects = ?, read_only = ?, tag_filter = ?, fsck_ignore = ?
 			WHERE id = ?`,
 			r.Name, r.Region, r.HostID, r.CloneURL, r.DefaultBranch, r.State, r.SmartCommits,
-			r.Projects, r.ReadOnly, r.TagFilter, r.ID); err != nil {
+			r.Projects, r.ReadOnly, r.TagFilter, r.FsckIgnore, r.ID); err != nil {
 			return err
 		}
 		if i.Kind == ferry.KindGit && origin(before.CloneURL) != origin(r.CloneURL) {
@@ -188,6 +201,15 @@ func (s *Store) UpdateRepository(ctx context.Context, r ferry.Repository) error 
 		return err
 	}
 	return s.reassociate(ctx, r.ID)
+}
+
+// SetDegraded records which object of a repository's upstream git refuses;
+// empty: none.
+func (s *Store) SetDegraded(ctx context.Context, id ferry.RepositoryID, problem string) error {
+	return s.write(ctx, fmt.Sprintf("recording what git says of repository %d", id), func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `UPDATE repository SET degraded = ? WHERE id = ?`, problem, id)
+		return one(res, err, ferry.ErrNotFound)
+	})
 }
 
 // removeChunk is how many commits go in one transaction, to keep it short.
