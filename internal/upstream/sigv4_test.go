@@ -3,13 +3,54 @@ package upstream
 import (
 	"encoding/hex"
 	"encoding/json"
+	"log/slog"
 	"net/url"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"gitferry/internal/ferry"
 )
+
+// An access key entered as user name and password of a CodeCommit repository
+// signs; the git credentials of IAM, and what other hosts take, are sent as
+// they are.
+func TestAccessKeyAsPassword(t *testing.T) {
+	d := NewDialer(slog.New(slog.DiscardHandler), "test")
+	defer d.Close()
+	const key, secret = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+	for _, c := range []struct {
+		url, user string
+		signed    bool
+	}{
+		{"https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/demo", key, true},
+		{"https://vpce-0a1b2c3d.git-codecommit.eu-west-1.vpce.amazonaws.com/v1/repos/demo", key, true},
+		{"https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/demo", "jane-at-123456789012", false},
+		{"https://git.example.com/demo.git", key, false},
+	} {
+		p, err := parseURL(c.url, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		user, password := d.basicAuth(Target{Auth: ferry.GitAuthBasic, GitUsername: c.user,
+			Credentials: ferry.Credentials{GitPassword: ferry.NewSecret(secret)}}, p)
+		if user != c.user || (password == secret) == c.signed {
+			t.Errorf("%s as %s: signs in as %s, signed %t, want %t", c.url, c.user, user, password != secret, c.signed)
+		}
+		if !c.signed {
+			continue
+		}
+		at, err := time.Parse("20060102T150405", password[:15])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, want := SigV4Password(key, secret, "", "eu-west-1", p.hostIn, p.path, at); password != want {
+			t.Errorf("%s: password %s, want %s", c.url, password, want)
+		}
+	}
+}
 
 func TestSigV4Vectors(t *testing.T) {
 	raw, err := os.ReadFile("testdata/codecommit-git-sigv4-vectors.json")
