@@ -32,6 +32,7 @@ type userView struct {
 	Defaults  []defaultRow
 	AWS       []awsRow
 	Repos     []ferry.Repository
+	Asked     []store.EmailRequest // addresses that wait for an administrator
 }
 
 // DoHref is the address of the actions.
@@ -207,6 +208,8 @@ func (s *Server) adminUserDo(r *request) error {
 		}
 		s.audit(r, "user.unbind", "user "+u.Name, "")
 		return s.done(r, userPath(u.ID), "Forgotten. The next log-in at the identity provider finds the user by its claim again.")
+	case "confirm", "refuse":
+		return s.decideAddress(r, u)
 	case "grant":
 		return s.addGrant(r, u)
 	case "ungrant":
@@ -222,6 +225,20 @@ func (s *Server) adminUserDo(r *request) error {
 		return s.done(r, "/admin/users", u.Name+" is removed.")
 	}
 	return s.credential(r, u, false)
+}
+
+// decideAddress confirms or refuses an address that a user asked for.
+func (s *Server) decideAddress(r *request, u ferry.User) error {
+	address, yes := r.form("address"), r.form("do") == "confirm"
+	err := s.Store.DecideEmail(r.ctx(), u.ID, address, yes)
+	if why := text(err); err != nil && why != "" {
+		return s.doneWith(r, "/admin/users", flash{Kind: "bad", Text: address + " is not confirmed: it belongs to another user, or " + u.Name + " does not ask for it any more."})
+	}
+	if err != nil {
+		return err
+	}
+	s.audit(r, "address."+r.form("do"), "user "+u.Name, address)
+	return s.done(r, "/admin/users", map[bool]string{true: address + " belongs to " + u.Name + " now.", false: address + " is refused."}[yes])
 }
 
 func (s *Server) addGrant(r *request, u ferry.User) error {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gitferry/internal/ferry"
+	"gitferry/internal/store"
 )
 
 type usersView struct {
@@ -16,6 +17,7 @@ type usersView struct {
 	IsAdmin               bool
 	Glob, Level           string
 	Problem               string
+	Asked                 []store.EmailRequest
 }
 
 type userRow struct {
@@ -42,6 +44,9 @@ func (s *Server) usersView(r *request) (usersView, error) {
 	v := usersView{page: s.page(r, "Users and access", "admin"), Section: "users", Level: "write", Glob: "**"}
 	users, err := s.Store.Users(r.ctx())
 	if err != nil {
+		return v, err
+	}
+	if v.Asked, err = s.Store.EmailRequests(r.ctx(), 0); err != nil {
 		return v, err
 	}
 	grants, err := s.Store.Grants(r.ctx(), 0)

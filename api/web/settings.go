@@ -46,6 +46,8 @@ func (s *Server) userSettingsPost(r *request) error {
 		}
 		s.audit(r, "session.end", "user "+u.Name, "all others")
 		return s.done(r, "/settings#sessions", "All other sessions are ended.")
+	case "mail", "unmail", "unask":
+		return s.setAddress(r)
 	case "jira":
 		return s.setJiraToken(r)
 	case "default-repo", "default-branch":
@@ -72,6 +74,31 @@ func (s *Server) endSession(r *request) error {
 		}
 	}
 	return ferry.ErrNotFound
+}
+
+// setAddress asks for an own address, takes one away or withdraws a request.
+func (s *Server) setAddress(r *request) error {
+	u, address := r.subject.User, r.form("address")
+	said := ""
+	var err error
+	switch r.form("do") {
+	case "mail":
+		err, said = s.Store.RequestEmail(r.ctx(), u.ID, address), "An administrator is asked to confirm "+address+"."
+	case "unask":
+		err, said = s.Store.DecideEmail(r.ctx(), u.ID, address, false), "The request for "+address+" is withdrawn."
+	default:
+		before := len(u.Aliases)
+		u.Aliases = slices.DeleteFunc(slices.Clone(u.Aliases), func(a string) bool { return a == address })
+		if len(u.Aliases) == before {
+			return ferry.ErrNotFound
+		}
+		err, said = s.Store.UpdateUser(r.ctx(), u), address+" is removed."
+	}
+	if err != nil {
+		return s.userRefused(r, r.subject.User, true, err)
+	}
+	s.audit(r, "address."+map[string]string{"mail": "ask", "unask": "withdraw", "unmail": "remove"}[r.form("do")], "user "+u.Name, address)
+	return s.done(r, "/settings#mail", said)
 }
 
 // setJiraToken stores the token with which own smart commits act; empty takes

@@ -37,6 +37,9 @@ func (s *Server) ownSettings(r *request, v *userView) error {
 			v.Repos = append(v.Repos, repo)
 		}
 	}
+	if v.Asked, err = s.Store.EmailRequests(r.ctx(), v.Who.ID); err != nil {
+		return err
+	}
 	d, err := s.Pulls.Defaults(r.ctx(), v.Who.ID)
 	if err != nil {
 		return err
