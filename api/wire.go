@@ -72,13 +72,14 @@ type Repository struct {
 	IndexedAt     time.Time             `json:"indexed_at,omitzero"`
 	Degraded      string                `json:"degraded,omitempty"` // "MESSAGE-ID in OID" that git refuses of the upstream
 	FsckIgnore    string                `json:"fsck_ignore,omitempty"`
+	CreatedAt     time.Time             `json:"created_at"` // at the host, or when it was connected
 }
 
 // RepositoryOf shows r.
 func RepositoryOf(r ferry.Repository) Repository {
 	return Repository{ID: r.ID, Path: r.Path(), Owner: r.Owner, Name: r.Name, Integration: r.IntegrationID, Region: r.Region,
 		UpstreamURL: r.CloneURL, DefaultBranch: r.DefaultBranch, State: r.State, SmartCommits: r.SmartCommits, IndexedAt: r.IndexedAt,
-		Projects: append([]string{}, strings.Fields(r.Projects)...), ReadOnly: r.ReadOnly, TagFilter: r.TagFilter,
+		CreatedAt: r.CreatedAt, Projects: append([]string{}, strings.Fields(r.Projects)...), ReadOnly: r.ReadOnly, TagFilter: r.TagFilter,
 		Degraded: r.Degraded, FsckIgnore: r.FsckIgnore}
 }
 

@@ -139,7 +139,7 @@ var suffixes = []struct {
 	{"/status", (*Server).combinedStatus},
 	{"/statuses", nothing},
 	{"/check-runs", (*Server).checkRuns},
-	{"/comments", nothing},
+	{"/comments", (*Server).commitComments},
 	{"/pulls", (*Server).pullsOfCommit},
 	{"/branches-where-head", (*Server).branchesWhereHead},
 }

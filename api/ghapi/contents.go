@@ -192,3 +192,9 @@ func (s *Server) readme(c *call) (any, error) {
 }
 
 func (s *Server) languages(*call) (any, error) { return object{}, nil }
+
+// noArchive says that there are no archives (security.md, GIT-2): what an
+// export leaves out or puts in would be the repository's to say.
+func (s *Server) noArchive(*call) (any, error) {
+	return nil, problem(http.StatusNotImplemented, "This server makes no archives; clone the repository, with --depth 1 for its files alone.")
+}

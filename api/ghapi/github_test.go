@@ -67,6 +67,9 @@ func TestGoGithub(t *testing.T) {
 	}
 	one, _, err := gh.Repositories.Get(ctx, "US-EAST-1", n)
 	w.must(err)
+	if made := one.GetCreatedAt(); time.Since(made.Time) > time.Hour || made.IsZero() {
+		t.Errorf("the repository was made %v, want when it was connected", made)
+	}
 	if one.GetFullName() != r.Path() || one.GetCloneURL() != w.url+"/us-east-1/demo.git" || one.GetDefaultBranch() != "main" {
 		t.Errorf("repository: %v", one)
 	}

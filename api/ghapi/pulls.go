@@ -155,7 +155,11 @@ func (s *Server) wholePull(c *call, p store.PullRequest) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(o, object{"merged": p.Merged, "mergeable": nil, "mergeable_state": "unknown", "rebaseable": nil, "review_comments": 0,
+	whole, located, err := s.commentsOf(c, p)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(o, object{"merged": p.Merged, "mergeable": nil, "mergeable_state": "unknown", "rebaseable": nil, "comments": len(whole), "review_comments": len(located),
 		"maintainer_can_modify": false, "commits": 0, "additions": 0, "deletions": 0, "changed_files": 0})
 	base, head, ok, err := s.span(c, p)
 	if errors.Is(err, errNotCopied) || err == nil && !ok {
@@ -258,12 +262,6 @@ func (s *Server) reviews(c *call) (any, error) {
 			"author_association": "MEMBER", "_links": object{"html": object{"href": page}, "pull_request": object{"href": at}}}
 	})
 	return list, failure
-}
-
-// pullNothing answers for comments, which the books do not hold.
-func (s *Server) pullNothing(c *call) (any, error) {
-	_, err := s.onePull(c)
-	return []object{}, err
 }
 
 // pullsOfCommit lists the pull requests whose commits hold one.

@@ -65,7 +65,7 @@ func (s *Server) listRepositories(c *call, all []ferry.Repository) (any, error) 
 	switch by {
 	case "", "full_name":
 	case "created":
-		compare = func(a, b ferry.Repository) int { return int(b.ID - a.ID) }
+		compare = func(a, b ferry.Repository) int { return b.CreatedAt.Compare(a.CreatedAt) }
 	case "updated", "pushed":
 		for _, r := range all {
 			t, err := s.moved(c, r)

@@ -28,6 +28,7 @@ import (
 	"gitferry/internal/index"
 	"gitferry/internal/issues"
 	"gitferry/internal/outbox"
+	"gitferry/internal/pulls"
 	"gitferry/internal/smartcommit"
 	"gitferry/internal/store"
 	"gitferry/internal/webhook"
@@ -82,7 +83,7 @@ func newWorld(t testing.TB) *world {
 	plain := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	w.hooks = &webhook.Sender{Store: w.store, Client: func(bool) *http.Client { return plain }, Git: w.git, Mirror: w.mirror, Lists: w.lists,
 		Shape: ghshape.Shape{Public: w.url}, PrivateNetwork: true, Log: log, Tick: 20 * time.Millisecond}
-	w.server = New(Config{Store: w.store, Mirror: w.mirror, Git: w.git, Lists: w.lists, Webhooks: w.hooks, PublicURL: w.url,
+	w.server = New(Config{Store: w.store, Mirror: w.mirror, Git: w.git, Lists: w.lists, Webhooks: w.hooks, Pulls: &pulls.Host{Store: w.store, Log: log}, PublicURL: w.url,
 		Issues:         &issues.Lookup{Store: w.store, Sites: &outbox.Sites{Store: w.store}, Deadline: time.Second, Log: log},
 		TrustClearText: func(string) bool { return true }, Log: log})
 	w.server.Routes(e)

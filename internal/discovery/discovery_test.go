@@ -265,3 +265,32 @@ func TestGitPermission(t *testing.T) {
 		}
 	}
 }
+
+// A repository is as old as AWS says, also one that was connected without the
+// right to ask, or before anybody wrote that down.
+func TestCreationDate(t *testing.T) {
+	w := newWorld(t, "", "a")
+	began := time.Now().Add(-time.Minute)
+	w.ahead = 48 * time.Hour // so that the time of connecting is another
+	made := func() time.Time {
+		t.Helper()
+		repos, err := w.Store.Repositories(t.Context(), store.RepositoryFilter{Integration: w.i.ID})
+		w.must(err)
+		return repos[0].CreatedAt
+	}
+	w.deny("codecommit:BatchGetRepositories")
+	w.look()
+	if got := made(); got.Sub(began) < 47*time.Hour {
+		t.Errorf("without the right to ask: made %v, want when it was connected", got)
+	}
+	w.deny()
+	w.look()
+	first := made()
+	if d := first.Sub(began); d < 0 || d > time.Hour {
+		t.Errorf("made %v, want AWS's date", first)
+	}
+	w.look()
+	if got := made(); !got.Equal(first) {
+		t.Errorf("another look moved it from %v to %v", first, got)
+	}
+}

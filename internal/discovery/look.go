@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"gitferry/internal/codecommit"
 	"gitferry/internal/ferry"
@@ -200,7 +201,7 @@ func (d *Discovery) fresh(ctx context.Context, i ferry.Integration, l codecommit
 		return ferry.Repository{}, false
 	}
 	return ferry.Repository{IntegrationID: i.ID, Owner: i.Slug, Name: name, Region: i.Region, HostID: l.ID, CloneURL: cloneURL(i, name),
-		DefaultBranch: l.DefaultBranch, State: ferry.RepositoryEnabled, SmartCommits: true}, true
+		DefaultBranch: l.DefaultBranch, State: ferry.RepositoryEnabled, SmartCommits: true, CreatedAt: l.Created}, true
 }
 
 // follow takes over what changed of a known repository but its name, which
@@ -213,6 +214,12 @@ func (d *Discovery) follow(ctx context.Context, i ferry.Integration, r ferry.Rep
 		}
 		r.State = ferry.RepositoryEnabled
 		d.logIntegration(ctx, i.ID, "info", "%s is back", r.Path())
+	}
+	if made := l.Created.Truncate(time.Millisecond); !made.IsZero() && !made.Equal(r.CreatedAt) {
+		r.CreatedAt = made
+		if err := d.Store.UpdateRepository(ctx, r); err != nil {
+			return r, err
+		}
 	}
 	if l.DefaultBranch != "" && l.DefaultBranch != r.DefaultBranch {
 		if r, err = d.moveDefault(ctx, r, l.DefaultBranch); err != nil {

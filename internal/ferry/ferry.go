@@ -224,6 +224,9 @@ type Repository struct {
 	// FsckIgnore are the message ids of git's check, with a space between,
 	// that do not refuse an object of upstream's.
 	FsckIgnore string
+	// CreatedAt is when the repository was made at the host; where that does
+	// not say, when it was connected.
+	CreatedAt time.Time
 }
 
 // Path returns "OWNER/NAME", the repository's name in URLs, grants and lists.

@@ -45,7 +45,7 @@ func (s Shape) Repository(r ferry.Repository, moved time.Time, rights Rights) Ob
 		"has_issues": false, "has_projects": false, "has_wiki": false, "has_pages": false, "has_downloads": false, "has_discussions": false,
 		"archived": r.State != ferry.RepositoryEnabled, "disabled": r.State == ferry.RepositoryDisabled, "visibility": "private",
 		"allow_forking": false, "web_commit_signoff_required": false,
-		"pushed_at": Date(moved), "updated_at": Date(moved), "created_at": "1970-01-01T00:00:00Z",
+		"pushed_at": Date(moved), "updated_at": Date(moved), "created_at": Date(r.CreatedAt),
 		"permissions": Object{"admin": rights.Admin, "maintain": rights.Admin, "push": rights.Push, "triage": rights.Push, "pull": rights.Pull},
 	}
 	if strings.HasPrefix(r.CloneURL, "https://") {

@@ -60,6 +60,8 @@ type Host struct {
 	locks  map[ferry.RepositoryID]*sync.Mutex // guarded by mu; one look a repository
 	turns  map[ferry.RepositoryID]int64       // guarded by mu; whose approvals are read next
 	bell   chan struct{}                      // guarded by mu; made on first use
+
+	commented map[commentKey]remembered // guarded by mu
 }
 
 // denial remembers that an integration may not read pull requests, or their

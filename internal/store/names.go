@@ -34,7 +34,7 @@ func (s *Store) ConnectRepositories(ctx context.Context, repos []ferry.Repositor
 					integration_id, name, region, host_id, clone_url, default_branch, state, smart_commits, indexed_at, created_at, projects)
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, `+projectsOfIntegration+`)
 				RETURNING id`,
-				r.IntegrationID, r.Name, r.Region, r.HostID, r.CloneURL, r.DefaultBranch, r.State, r.SmartCommits, ms(s.now()), r.IntegrationID).Scan(&r.ID)
+				r.IntegrationID, r.Name, r.Region, r.HostID, r.CloneURL, r.DefaultBranch, r.State, r.SmartCommits, ms(s.created(r)), r.IntegrationID).Scan(&r.ID)
 			if err != nil {
 				return fmt.Errorf("%s: %w", r.Name, err)
 			}

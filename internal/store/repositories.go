@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"gitferry/internal/ferry"
 )
@@ -68,7 +69,7 @@ func (s *Store) AddRepository(ctx context.Context, r ferry.Repository) (ferry.Re
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, `+projectsOfIntegration+`)
 			RETURNING id`,
 			r.IntegrationID, r.Name, r.Region, r.HostID, r.CloneURL, r.DefaultBranch, r.State, r.SmartCommits,
-			ms(r.IndexedAt), ms(s.now()), r.IntegrationID).Scan(&r.ID)
+			ms(r.IndexedAt), ms(s.created(r)), r.IntegrationID).Scan(&r.ID)
 		if err != nil {
 			return err
 		}
@@ -81,9 +82,17 @@ func (s *Store) AddRepository(ctx context.Context, r ferry.Repository) (ferry.Re
 // projectsOfIntegration are the projects that a new repository begins with.
 const projectsOfIntegration = `COALESCE((SELECT projects FROM integration WHERE id = ?), '')`
 
+// created is when a repository came about: at the host, or now.
+func (s *Store) created(r ferry.Repository) time.Time {
+	if r.CreatedAt.IsZero() {
+		return s.now()
+	}
+	return r.CreatedAt
+}
+
 const repositoryColumns = `
-	r.id, r.integration_id, i.slug, r.name, r.region, r.host_id, r.clone_url, r.default_branch, r.state, r.smart_commits, r.indexed_at, r.projects, r.read_only, r.tag_filter,
-	r.degraded, r.fsck_ignore`
+	r.id, r.integration_id, i.slug, r.name, r.region, r.host_id, r.clone_url, r.default_branch, r.state, r.smart_commits, r.indexed_at, r.created_at,
+	r.projects, r.read_only, r.tag_filter, r.degraded, r.fsck_ignore`
 
 const selectRepository = `SELECT ` + repositoryColumns + `
 	FROM repository r JOIN integration i ON i.id = r.integration_id`
@@ -92,7 +101,7 @@ const selectRepository = `SELECT ` + repositoryColumns + `
 func repositoryFields(r *ferry.Repository) []any {
 	return []any{
 		&r.ID, &r.IntegrationID, &r.Owner, &r.Name, &r.Region, &r.HostID, &r.CloneURL, &r.DefaultBranch, &r.State, &r.SmartCommits, stamp{&r.IndexedAt},
-		&r.Projects, &r.ReadOnly, &r.TagFilter, &r.Degraded, &r.FsckIgnore,
+		stamp{&r.CreatedAt}, &r.Projects, &r.ReadOnly, &r.TagFilter, &r.Degraded, &r.FsckIgnore,
 	}
 }
 
@@ -186,10 +195,10 @@ func (s *Store) UpdateRepository(ctx context.Context, r ferry.Repository) error 
 		if _, err := tx.ExecContext(ctx, `
 			UPDATE repository SET
 				name = ?, region = ?, host_id = ?, clone_url = ?, default_branch = ?, state = ?, smart_commits = ?,
-				projects = ?, read_only = ?, tag_filter = ?, fsck_ignore = ?
+				projects = ?, read_only = ?, tag_filter = ?, fsck_ignore = ?, created_at = COALESCE(NULLIF(?, 0), created_at)
 			WHERE id = ?`,
 			r.Name, r.Region, r.HostID, r.CloneURL, r.DefaultBranch, r.State, r.SmartCommits,
-			r.Projects, r.ReadOnly, r.TagFilter, r.FsckIgnore, r.ID); err != nil {
+			r.Projects, r.ReadOnly, r.TagFilter, r.FsckIgnore, ms(r.CreatedAt), r.ID); err != nil {
 			return err
 		}
 		if i.Kind == ferry.KindGit && origin(before.CloneURL) != origin(r.CloneURL) {

@@ -15,6 +15,15 @@ func str(in map[string]any, member string) string {
 	return v
 }
 
+// number64 returns a member that is a whole number.
+func number64(v any) (n int64, ok bool) {
+	if text, is := v.(json.Number); is {
+		n, err := text.Int64()
+		return n, err == nil
+	}
+	return 0, false
+}
+
 // strs returns a member that is a list of strings.
 func strs(in map[string]any, member string) []string {
 	list, _ := in[member].([]any)

@@ -22,6 +22,7 @@ type (
 		Repositories []savedRepository `json:"repositories"`
 		Pulls        []savedPull       `json:"pulls"`
 		Topics       []savedTopic      `json:"topics"`
+		Comments     []comment         `json:"comments,omitempty"`
 	}
 	savedRepository struct {
 		ID            string    `json:"id"`
@@ -118,6 +119,9 @@ func (s *Server) snapshot() savedState {
 		for _, id := range sortedKeys(g.pulls) {
 			saved.Pulls = append(saved.Pulls, g.pulls[id].saved())
 		}
+		for _, m := range g.comments {
+			saved.Comments = append(saved.Comments, *m)
+		}
 		for _, arn := range sortedKeys(g.topics) {
 			t := g.topics[arn]
 			topic := savedTopic{ARN: arn, Attributes: t.attributes, Events: t.events}
@@ -197,6 +201,9 @@ func (s *Server) restore() error {
 		}
 		for _, v := range saved.Pulls {
 			g.pulls[v.ID] = s.restorePull(v, byID[v.RepositoryID], g)
+		}
+		for _, m := range saved.Comments {
+			g.comments = append(g.comments, &m)
 		}
 		for _, v := range saved.Topics {
 			t := &topic{arn: v.ARN, attributes: v.Attributes, events: v.Events}

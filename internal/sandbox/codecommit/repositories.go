@@ -24,6 +24,7 @@ type region struct {
 	pulls        map[string]*pullRequest // by id; guarded by Server.mu
 	lastPull     int                     // guarded by Server.mu
 	topics       map[string]*topic       // by ARN; guarded by Server.mu
+	comments     []*comment              // in the order they were made; guarded by Server.mu
 }
 
 // A repository is a bare git repository with CodeCommit's facts about it.
