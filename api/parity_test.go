@@ -15,7 +15,7 @@ var pageActions = map[string]string{
 	"/login": "pages", "/logout": "endOwnSessions", "/setup": "pages",
 	"/admin/triggers":         "switchTriggers getTriggersAll getTriggers getTriggerAddress setTriggers renewTriggers renewInstallAddress renewTriggerAddress clearTriggerCalls",
 	"/admin/delivery/history": "sendHistory",
-	"/settings": "changeOwnSettings setOwnPassword endOwnSession endOwnSessions setOwnJiraToken setDefault setOwnAWSCredential removeOwnAWSCredential " +
+	"/settings": "askAddress removeOwnAddress changeOwnSettings setOwnPassword endOwnSession endOwnSessions setOwnJiraToken setDefault setOwnAWSCredential removeOwnAWSCredential " +
 		"addOwnKey removeOwnKey addOwnToken revokeOwnToken",
 	"/issues/:key/branches/new":            "createBranch setDefault",
 	"/issues/:key/branches/delete":         "deleteBranch",
@@ -51,7 +51,7 @@ var pageActions = map[string]string{
 	"/admin/jira/remove":                   "removeJira",
 	"/admin/users":                         "addUser setPassword",
 	"/admin/users/:id":                     "changeUser",
-	"/admin/users/:id/do":                  "setPassword endSessions unbindUser addGrant removeGrant removeUser addKey removeKey addToken revokeToken",
+	"/admin/users/:id/do":                  "setPassword endSessions unbindUser confirmAddress refuseAddress addGrant removeGrant removeUser addKey removeKey addToken revokeToken",
 }
 
 // formWords are the values of the field "do", by which one address does
@@ -65,6 +65,7 @@ var formWords = map[string]string{
 	"sync": "syncRepository", "reindex": "reindexRepository", "purge": "purgeRepository", "enable": "changeRepository", "disable": "changeRepository",
 	"find": "searchIssues", "create": "createBranch", "reload": "branchForm", "save": "setPolicy", "try": "tryPolicy",
 	"switch": "switchTriggers", "show": "getTriggerAddress getTriggersAll getTriggers", "setup": "setTriggers", "clear": "clearTriggerCalls",
+	"mail": "askAddress", "unmail": "removeOwnAddress", "unask": "removeOwnAddress", "confirm": "confirmAddress", "refuse": "refuseAddress",
 	"renew": "renewTriggers renewInstallAddress renewTriggerAddress", "unbind": "unbindUser",
 	"{{.Do}}": "setDefault", "{{.Make}}": "setDefault",
 }
@@ -75,7 +76,7 @@ var pageViews = map[string]string{
 	"/": "listPushes search", "/search": "search", "/search/issues": "searchIssues", "/repos": "listRepositories", "/help": "pages", "/_components": "pages", "/login": "pages", "/setup": "pages",
 	"/login/oidc": "pages", "/login/oidc/callback": "pages",
 	"/static/:name":             "pages",
-	"/settings":                 "getSelf getOwnSettings listOwnKeys listOwnTokens listOwnSessions listDefaults listOwnAWSCredentials",
+	"/settings":                 "listOwnAddresses getSelf getOwnSettings listOwnKeys listOwnTokens listOwnSessions listDefaults listOwnAWSCredentials",
 	"/issues/:key":              "getIssue listIssueCommits listIssueBranches listIssuePulls listIssueTags listIssueDeliveries",
 	"/issues/:key/branches/new": "branchForm", "/issues/:key/pulls/new": "pullForm previewPullRequest", "/issues/:key/branches/delete": "planDeletion",
 	"/projects/:key":      "listProjects listProjectCommits",
@@ -88,7 +89,7 @@ var pageViews = map[string]string{
 	"/admin/repositories/:id/log": "getRepositoryLog", "/admin/repositories/:id/log.txt": "getRepositoryLog",
 	"/admin/queue": "listJobs", "/admin/triggers": "getTriggersAll listTriggerCalls", "/admin/smart-commits": "listDeliveries",
 	"/admin/delivery": "listDeliveries getPause adminState", "/admin/policy": "getPolicy", "/admin/settings": "getSettings", "/admin/jira": "getJira",
-	"/admin/users": "listUsers", "/admin/users/:id": "getUser listKeys listTokens listGrants listSessions",
+	"/admin/users": "listUsers listAddressRequests", "/admin/users/:id": "getUser listKeys listTokens listGrants listSessions",
 	"/admin/audit": "listAudit", "/admin/audit.csv": "listAudit", "/admin/doctor": "examineCommit", "/admin/activity": "getActivity",
 	"/:owner/:name": "getRepository", "/:owner/:name/tree/*": "github", "/:owner/:name/blob/*": "github", "/:owner/:name/raw/*": "github",
 	"/:owner/:name/commits": "listCommits", "/:owner/:name/commits/*": "github", "/:owner/:name/commit/:sha": "getCommit github",
