@@ -159,10 +159,13 @@ func (d *Dir) Apply(ctx context.Context, repo ferry.Repository, q *Quarantine, a
 		}
 	}
 	var brought map[ferry.OID]bool // tips that the push itself brings
+	durable := func() error { return nil }
 	if q != nil && len(accepted) > 0 {
 		if all {
 			brought = git.QuarantineHas(q.Objects(), tips)
-			err = d.keep(s, q)
+			err = git.RenamePacks(s.path, q.Objects())
+			s.count()
+			durable = func() error { return git.SyncPackDir(s.path) }
 		} else {
 			err = d.Git.Repack(ctx, s.path, q.Objects(), tips)
 		}
@@ -184,10 +187,14 @@ func (d *Dir) Apply(ctx context.Context, repo ferry.Repository, q *Quarantine, a
 	}
 	s.mu.Unlock()
 	if len(updates) == 0 {
-		return nil
+		return durable()
 	}
-	if len(brought) == len(tips) {
-		done, err := git.MoveRefs(s.path, updates)
+	if len(brought) != len(tips) {
+		if err := durable(); err != nil {
+			return err
+		}
+	} else {
+		done, err := git.MoveRefs(s.path, updates, durable)
 		if err != nil {
 			return err
 		}

@@ -354,11 +354,16 @@ func (d *Dir) keep(s *state, q *Quarantine) error {
 	if err := git.MovePacks(s.path, q.Objects()); err != nil {
 		return err
 	}
+	s.count()
+	return nil
+}
+
+// count counts packs that came in.
+func (s *state) count() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.packs++
 	s.grown++
-	s.mu.Unlock()
-	return nil
 }
 
 // moveRefs moves the mirror's refs and what is known of them. The caller

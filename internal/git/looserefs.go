@@ -2,11 +2,14 @@ package git
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"gitferry/internal/ferry"
 )
@@ -22,53 +25,77 @@ const maxPackedRefs = 1 << 20
 // move or are new without starting git, by the rules of git's own ref files:
 // a lock file that is renamed once all are locked and compared
 // (gitrepository-layout, "refs"). The caller knows that every new value is an
-// object of the repository. It reports false, and nothing has changed, where
-// git itself has to look.
-func MoveRefs(dir string, updates []ferry.RefUpdate) (done bool, err error) {
-	if len(updates) > fewRefs {
-		return false, nil
-	}
-	var locked []string
+// object of the repository. It reports false, and no ref has moved, where git
+// itself has to look.
+//
+// before is called once in any case, while the lock files become durable, and
+// its error is returned; no ref moves before it has succeeded.
+func MoveRefs(dir string, updates []ferry.RefUpdate, before func() error) (done bool, err error) {
+	first := make(chan error, 1)
+	go func() { first <- before() }()
+	locks, err := lockRefs(dir, updates)
 	defer func() {
-		for _, path := range locked {
+		for _, path := range locks {
 			_ = os.Remove(path + ".lock")
+		}
+	}()
+	if firstErr := <-first; firstErr != nil || err != nil {
+		if errors.Is(err, errGitLooks) {
+			err = nil
+		}
+		return false, errors.Join(firstErr, err)
+	}
+	for len(locks) > 0 {
+		path := locks[0]
+		if err := os.Rename(path+".lock", path); err != nil {
+			return false, fmt.Errorf("moving refs: %w", err)
+		}
+		locks = locks[1:]
+	}
+	return true, nil
+}
+
+// errGitLooks says that refs are not so plain that MoveRefs moves them.
+var errGitLooks = errors.New("git has to look")
+
+// lockRefs writes the lock files of refs, durably, and compares the refs with
+// their old values. It returns the refs' files that are locked, also with an
+// error.
+func lockRefs(dir string, updates []ferry.RefUpdate) (locked []string, err error) {
+	if len(updates) > fewRefs {
+		return nil, errGitLooks
+	}
+	var all errgroup.Group // side by side, so that they share a write to the journal
+	defer func() {
+		if syncErr := all.Wait(); syncErr != nil {
+			err = fmt.Errorf("moving refs: %w", syncErr)
 		}
 	}()
 	for _, u := range updates {
 		if u.IsDelete() || !u.Name.IsBranch() && !u.Name.IsTag() {
-			return false, nil
+			return locked, errGitLooks
 		}
 		path := filepath.Join(dir, filepath.FromSlash(string(u.Name)))
 		if os.MkdirAll(filepath.Dir(path), 0o700) != nil {
-			return false, nil // a ref stands where a directory has to
+			return locked, errGitLooks // a ref stands where a directory has to
 		}
 		f, err := os.OpenFile(path+".lock", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
-			return false, nil
+			return locked, errGitLooks
 		}
 		locked = append(locked, path)
-		_, err = fmt.Fprintf(f, "%s\n", u.New)
-		if err == nil {
-			err = f.Sync()
-		}
-		if closeErr := f.Close(); err == nil {
-			err = closeErr
-		}
-		if err != nil {
-			return false, fmt.Errorf("moving %s: %w", u.Name, err)
-		}
+		all.Go(func() error {
+			_, err := fmt.Fprintf(f, "%s\n", u.New)
+			if err == nil {
+				err = f.Sync()
+			}
+			return cmp.Or(err, f.Close())
+		})
 		if !standsAt(dir, path, u) {
-			return false, nil
+			return locked, errGitLooks
 		}
 	}
-	for len(locked) > 0 {
-		path := locked[0]
-		if err := os.Rename(path+".lock", path); err != nil {
-			return false, fmt.Errorf("moving refs: %w", err)
-		}
-		locked = locked[1:]
-	}
-	return true, nil
+	return locked, nil
 }
 
 // standsAt reports whether a locked ref has its old value for certain: in its

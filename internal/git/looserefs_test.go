@@ -1,6 +1,7 @@
 package git
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -48,7 +49,21 @@ func TestMoveRefs(t *testing.T) {
 				bare.Run("update-ref", n, o.String())
 				want[n] = o.String()
 			}
-			done, err := MoveRefs(bare.Dir, q.updates)
+			calls := 0
+			before := func() error { calls++; return nil }
+			fails := errors.New("not now")
+			if done, err := MoveRefs(bare.Dir, q.updates, func() error { return fails }); done || !errors.Is(err, fails) {
+				t.Errorf("MoveRefs with a step before that fails = %v, %v", done, err)
+			}
+			for n, o := range want {
+				if got := bare.OID(n); got.String() != o {
+					t.Errorf("%s = %s though the step before failed, want %s", n, got, o)
+				}
+			}
+			done, err := MoveRefs(bare.Dir, q.updates, before)
+			if calls != 1 {
+				t.Errorf("the step before was done %d times", calls)
+			}
 			if err != nil || done != q.done {
 				t.Errorf("MoveRefs = %v, %v, want %v", done, err, q.done)
 			}

@@ -121,6 +121,17 @@ func SyncPacks(objects string) error {
 // MovePacks moves the packs of a quarantine into the repository at dir: each
 // pack before its index, so that no reader sees an index without a pack.
 func MovePacks(dir, objects string) error {
+	if err := RenamePacks(dir, objects); err != nil {
+		return err
+	}
+	return SyncPackDir(dir)
+}
+
+// SyncPackDir makes durable what RenamePacks did in the repository at dir.
+func SyncPackDir(dir string) error { return syncDir(filepath.Join(dir, "objects", "pack")) }
+
+// RenamePacks is MovePacks, and its effect is not durable before SyncPackDir.
+func RenamePacks(dir, objects string) error {
 	from, to := filepath.Join(objects, "pack"), filepath.Join(dir, "objects", "pack")
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return fmt.Errorf("moving packs: %w", err)
@@ -142,7 +153,7 @@ func MovePacks(dir, objects string) error {
 			}
 		}
 	}
-	return syncDir(to)
+	return nil
 }
 
 func syncDir(path string) error {
