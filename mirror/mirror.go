@@ -52,6 +52,9 @@ type Dir struct {
 	// CacheBytes bounds the answers to fetches that are kept on disk, below
 	// Root, to be given again; 0: none are kept.
 	CacheBytes int64
+	// BundleBytes is the size of all packs from which on Upkeep makes bundles
+	// of a mirror; 0: of none.
+	BundleBytes int64
 	// UnreachableTTL is how long objects that no ref reaches any more are kept;
 	// 0: until a purge.
 	UnreachableTTL time.Duration
@@ -87,6 +90,7 @@ type state struct {
 	expired  time.Time                 // guarded by mu; when unreachable objects were last removed
 	config   os.FileInfo               // guarded by mu; of the configuration when it was last read
 
+	bundle     string  // guarded by mu; the newest one, or ""
 	sums       refSums // guarded by mu
 	grown      uint64  // guarded by mu; counts packs added
 	generation uint64  // guarded by mu; counts removals of objects
@@ -164,6 +168,13 @@ func (d *Dir) load(ctx context.Context, s *state) error {
 	}
 	if packs, err := filepath.Glob(filepath.Join(s.path, "objects", "pack", "*.pack")); err == nil {
 		s.packs = len(packs)
+	}
+	names, err := listBundles(s.path)
+	if err != nil {
+		return err
+	}
+	if len(names) > 0 {
+		s.bundle = names[len(names)-1]
 	}
 	s.copied, s.loaded, s.sorted = true, true, nil
 	return nil

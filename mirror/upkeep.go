@@ -25,7 +25,7 @@ func (d *Dir) NeedsUpkeep(ctx context.Context, repo ferry.Repository) bool {
 }
 
 // Upkeep puts small packs together and writes what makes reads fast:
-// commit-graph, multi-pack-index and bitmaps. It removes nothing that was not
+// commit-graph, multi-pack-index, bitmaps and, once a day, a bundle. It removes nothing that was not
 // packed anew, but what no ref has reached for UnreachableTTL, so pushes,
 // refreshes and reads go on beside it.
 func (d *Dir) Upkeep(ctx context.Context, repo ferry.Repository) error {
@@ -50,8 +50,12 @@ func (d *Dir) Upkeep(ctx context.Context, repo ferry.Repository) error {
 	if err := s.hold(ctx); err != nil { // the only writer of refs is who holds it
 		return err
 	}
-	defer s.unhold()
-	return d.maintain(ctx, repo, s, []string{"pack-refs", "--all"})
+	err = d.maintain(ctx, repo, s, []string{"pack-refs", "--all"})
+	s.unhold()
+	if err != nil {
+		return err
+	}
+	return d.makeBundle(ctx, repo, s)
 }
 
 // Purge removes at once every object that no ref reaches, as after a forced
@@ -75,6 +79,9 @@ func (d *Dir) Purge(ctx context.Context, repo ferry.Repository) error {
 	// Who asks while objects go, or after, is not given what was made before.
 	d.dropAnswers(s)
 	defer d.dropAnswers(s)
+	if err := s.dropBundles(); err != nil {
+		return err
+	}
 	return d.maintain(ctx, repo, s,
 		[]string{"repack", "-a", "-d", "--quiet", "--write-bitmap-index"},
 		[]string{"prune", "--expire=now"},

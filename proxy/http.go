@@ -66,7 +66,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // splitGitPath splits an escaped URL path into the repository's part and one
-// of the three smart HTTP paths. ok is false for anything else, the dumb
+// of the three smart HTTP paths or that of a bundle. ok is false for anything else, the dumb
 // protocol included, and for paths that are not in canonical form.
 func splitGitPath(p string) (repo, rest string, ok bool) {
 	for _, tail := range []string{"info/refs", "git-upload-pack", "git-receive-pack"} {
@@ -74,6 +74,9 @@ func splitGitPath(p string) (repo, rest string, ok bool) {
 			rest = tail
 			break
 		}
+	}
+	if !ok {
+		repo, rest, ok = splitBundlePath(p)
 	}
 	if !ok || strings.ContainsAny(repo, "%\\") || strings.Contains(repo, "//") {
 		return "", "", false
@@ -109,7 +112,8 @@ func (h *httpGit) answered() bool { return h.sent != nil && h.sent.started() }
 func (h *httpGit) serve(rest string) error {
 	s, r := h.s, h.r
 	h.allowed = http.MethodPost
-	if rest == "info/refs" {
+	name, bundle := strings.CutPrefix(rest, bundlePath)
+	if rest == "info/refs" || bundle {
 		h.allowed = "GET, HEAD"
 	}
 	subject, err := h.signIn(rest)
@@ -121,9 +125,12 @@ func (h *httpGit) serve(rest string) error {
 		return err
 	}
 	defer leave()
-	if rest == "info/refs" {
+	if rest == "info/refs" || bundle {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			return methodNotAllowed
+		}
+		if bundle {
+			return h.bundle(subject, name)
 		}
 		switch service := r.URL.Query().Get("service"); service {
 		case "git-upload-pack":
@@ -169,6 +176,8 @@ func (h *httpGit) signIn(rest string) (ferry.Subject, error) {
 		service := rest
 		if rest == "info/refs" {
 			service = h.r.URL.Query().Get("service")
+		} else if strings.HasPrefix(rest, bundlePath) {
+			service = "git-upload-pack"
 		}
 		if service == "git-upload-pack" || service == "git-receive-pack" {
 			return h.signInOwn(user, token, service)
@@ -210,7 +219,15 @@ func (h *httpGit) infoUploadPack(subject ferry.Subject) error {
 		if err != nil {
 			return err
 		}
-		_, err = h.w.Write(caps.v2)
+		bundle, err := h.s.Mirror.Bundle(ctx, repo)
+		if err != nil {
+			return err
+		}
+		shown := caps.v2
+		if bundle != "" {
+			shown = withBundle(shown)
+		}
+		_, err = h.w.Write(shown)
 		return err
 	}
 	view, err := h.s.freshen(ctx, repo)
@@ -299,6 +316,12 @@ func (h *httpGit) uploadPack(subject ferry.Subject, body io.Reader) error {
 		}
 		h.markStale(staleNote(view, h.s.now()))
 		return lsRefs(h.sent, q, view)
+	case "bundle-uri":
+		name, err := h.s.Mirror.Bundle(ctx, repo)
+		if err != nil {
+			return err
+		}
+		return bundleURI(pktline.NewWriter(h.sent), name)
 	}
 	opener, first := "", false
 	if q.command == "fetch" {

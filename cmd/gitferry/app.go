@@ -61,6 +61,10 @@ type app struct {
 // in bytes on disk.
 const answersKept = 2 << 30
 
+// bundledFrom is the size of packs, in bytes, from which on a mirror has a
+// bundle: smaller ones are cloned as fast without.
+const bundledFrom = 8 << 20
+
 var errRunning = errors.New("already running")
 
 // paths inside the data directory.
@@ -135,7 +139,7 @@ func newApp(ctx context.Context, cfg *config.Config, st *store.Store, publicURL 
 	a.dialer = upstream.NewDialer(log, "gitferry/"+version)
 	a.discovery = &discovery.Discovery{Store: st, Dialer: a.dialer, Log: log, ListEvery: time.Duration(cfg.Upstream.List)}
 	a.triggers = &triggers.Triggers{Store: st, Client: a.discovery.Client, PublicURL: publicURL, Log: log}
-	a.mirror = &mirror.Dir{Root: cfg.DataDir, Git: g, Dialer: a.dialer, Target: a.discovery.Target, Log: log, CacheBytes: answersKept, UnreachableTTL: time.Duration(cfg.Mirror.UnreachableTTL)}
+	a.mirror = &mirror.Dir{Root: cfg.DataDir, Git: g, Dialer: a.dialer, Target: a.discovery.Target, Log: log, CacheBytes: answersKept, BundleBytes: bundledFrom, UnreachableTTL: time.Duration(cfg.Mirror.UnreachableTTL)}
 	a.sites = &outbox.Sites{Store: st, Product: "gitferry " + version}
 	a.outbox = &outbox.Outbox{Store: st, Sites: a.sites, Files: a.files, Links: outbox.Links{Base: publicURL},
 		Journal: filepath.Join(cfg.DataDir, "outbox.log"), Boot: a.boot, Log: log}
