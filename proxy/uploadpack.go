@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,6 +104,9 @@ func staleNote(v mirror.View, now time.Time) string {
 type capabilities struct {
 	v0 pktline.Capabilities // of a stateless upload-pack, with symref=HEAD:…
 	v2 []byte               // the whole capability advertisement of protocol 2
+	// empty is whether an empty repository shows its capabilities in protocol
+	// 0 and 1; git 2.39 says nothing of one.
+	empty bool
 }
 
 // learnCapabilities asks git in a scratch repository what upload-pack can do,
@@ -113,15 +117,22 @@ func (s *Server) learnCapabilities(ctx context.Context) (*capabilities, error) {
 	if s.caps != nil {
 		return s.caps, nil
 	}
-	dir := s.Scratch + "/capabilities.git"
-	if err := git.Init(dir); err != nil {
-		return nil, err
+	dir, none := s.Scratch+"/capabilities.git", s.Scratch+"/empty.git"
+	for _, d := range []string{dir, none} {
+		if err := git.Init(d); err != nil {
+			return nil, err
+		}
 	}
 	one := "commit refs/heads/main\ncommitter x <x@localhost> 0 +0000\ndata 0\n\n"
 	if err := s.Git.Run(ctx, git.Command{Dir: dir, Args: []string{"fast-import", "--quiet", "--force"}, Stdin: strings.NewReader(one)}); err != nil {
 		return nil, fmt.Errorf("asking git what it can do: %w", err)
 	}
-	args := []string{"upload-pack", "--strict", "--stateless-rpc", "--advertise-refs", dir}
+	args := []string{"upload-pack", "--strict", "--stateless-rpc", "--advertise-refs"}
+	nothing, err := s.Git.Output(ctx, git.Command{Dir: none, Args: append(slices.Clone(args), none), Config: mirror.UploadPackConfig("")})
+	if err != nil {
+		return nil, fmt.Errorf("asking git what it can do: %w", err)
+	}
+	args = append(args, dir)
 	v0, err := s.Git.Output(ctx, git.Command{Dir: dir, Args: args, Config: mirror.UploadPackConfig("")})
 	if err != nil {
 		return nil, fmt.Errorf("asking git what it can do: %w", err)
@@ -134,7 +145,7 @@ func (s *Server) learnCapabilities(ctx context.Context) (*capabilities, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asking git what it can do: %w", err)
 	}
-	s.caps = &capabilities{v0: adv.Capabilities, v2: v2}
+	s.caps = &capabilities{v0: adv.Capabilities, v2: v2, empty: string(nothing) != "0000"}
 	return s.caps, nil
 }
 
@@ -145,7 +156,7 @@ func (s *Server) advertise(ctx context.Context, w io.Writer, view mirror.View, v
 	if err != nil {
 		return err
 	}
-	if len(view.Refs) == 0 { // git 2.39 says nothing of an empty repository
+	if len(view.Refs) == 0 && !caps.empty {
 		out := pktline.NewWriter(w)
 		if version > 0 {
 			if err := out.Printf("version %d\n", version); err != nil {
@@ -155,7 +166,7 @@ func (s *Server) advertise(ctx context.Context, w io.Writer, view mirror.View, v
 		return out.Flush()
 	}
 	symref := ""
-	if view.Refs[0].Name == "HEAD" {
+	if len(view.Refs) > 0 && view.Refs[0].Name == "HEAD" {
 		symref = "symref=HEAD:" + string(view.Head)
 	}
 	var list pktline.Capabilities
