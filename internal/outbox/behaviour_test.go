@@ -532,8 +532,20 @@ func TestWaysToOurPages(t *testing.T) {
 func TestPullRequests(t *testing.T) {
 	editions(t, func(t *testing.T, kind jira.Kind) {
 		w := newWorld(t, kind)
+		// Of two of those whom AWS names it is known who they are here.
+		const jane, eve = "arn:aws:iam::123456789012:user/jane", "arn:aws:iam::123456789012:user/eve"
+		for arn, u := range map[string]ferry.User{jane: {Name: "jd", Display: "Jane Doe", Email: "jane@example.org"}, eve: {Name: "eve", Email: "eve@example.org"}} {
+			u, err := w.store.AddUser(t.Context(), u)
+			if err == nil {
+				err = w.store.AddAWSPerson(t.Context(), store.AWSPerson{ARN: arn, User: u.ID})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
 		pull := store.PullRequest{Repository: w.repo.ID, Number: 7, Title: "DEMO-1 better", Source: "refs/heads/feature/DEMO-1", Destination: "refs/heads/main",
-			Status: "open", Author: "jane", Reviewers: []store.Reviewer{{Name: "bob@example.com", Approved: true}, {Name: "eve"}}, CreatedAt: start, UpdatedAt: start, Keys: []ferry.IssueKey{"DEMO-1"}}
+			Status: "open", Author: "jane", AuthorARN: jane, Reviewers: []store.Reviewer{{Name: "bob@example.com", ARN: "arn:aws:sts::123456789012:assumed-role/Dev/bob@example.com", Approved: true}, {Name: "eve", ARN: eve}, {Name: "mallory"}},
+			CreatedAt: start, UpdatedAt: start, Keys: []ferry.IssueKey{"DEMO-1"}}
 		for _, merged := range []bool{false, true} {
 			if pull.Merged = merged; merged {
 				pull.Status = "closed"
@@ -547,8 +559,10 @@ func TestPullRequests(t *testing.T) {
 			want := map[bool]string{false: "open", true: "merged"}[merged]
 			if state := strings.ToLower(string(w.jira.State())); !strings.Contains(state, want) || !strings.Contains(state, "demo-1 better") {
 				t.Errorf("no %s pull request at Jira; dead: %v", want, w.deliveries("dead"))
-			} else if reviewers := `"reviewers":[{"name":"bob@example.com","email":"bob@example.com","approvalstatus":"approved"},{"name":"eve","approvalstatus":"unapproved"}]`; kind == jira.Cloud && !strings.Contains(state, reviewers) {
+			} else if reviewers := `"reviewers":[{"name":"bob@example.com","email":"bob@example.com","approvalstatus":"approved"},{"name":"eve","email":"eve@example.org","approvalstatus":"unapproved"},{"name":"mallory","approvalstatus":"unapproved"}]`; kind == jira.Cloud && !strings.Contains(state, reviewers) {
 				t.Errorf("its reviewers are not at Jira: %s", state)
+			} else if author := `"author":{"name":"jane doe","email":"jane@example.org"}`; kind == jira.Cloud && !strings.Contains(state, author) {
+				t.Errorf("its author is not at Jira: %s", state)
 			}
 		}
 	})

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -207,9 +208,13 @@ func (b *batch) devPull(ctx context.Context, repo ferry.Repository, it item) (*j
 		return nil, fmt.Errorf("pull request %d: %w", number, ferry.ErrNotFound)
 	}
 	p := pulls[0]
+	author, err := b.person(ctx, p.Author, p.AuthorARN)
+	if err != nil {
+		return nil, err
+	}
 	d := &jira.DevPullRequest{
 		ID: it.EntityID, DisplayID: "#" + it.EntityID, Sequence: it.Version, Keys: it.keys,
-		Status: pullStatus(p), Title: p.Title, Author: jira.DevAuthor{Name: p.Author, Email: emailOf(p.Author)},
+		Status: pullStatus(p), Title: p.Title, Author: author,
 		Source: p.Source.Short(), SourceURL: b.w.Links.Branch(repo, p.Source),
 		Destination: p.Destination.Short(), DestinationURL: b.w.Links.Branch(repo, p.Destination),
 		Updated: jira.DevTime{Time: p.UpdatedAt}, URL: b.w.Links.Pull(repo, number),
@@ -219,9 +224,27 @@ func (b *batch) devPull(ctx context.Context, repo ferry.Repository, it item) (*j
 		if r.Approved {
 			approval = "APPROVED"
 		}
-		d.Reviewers = append(d.Reviewers, jira.DevReviewer{Name: r.Name, Email: emailOf(r.Name), Approval: approval})
+		who, err := b.person(ctx, r.Name, r.ARN)
+		if err != nil {
+			return nil, err
+		}
+		d.Reviewers = append(d.Reviewers, jira.DevReviewer{Name: who.Name, Email: who.Email, Approval: approval})
 	}
 	return d, nil
+}
+
+// person is somebody whom AWS names: one of our users, if that is known, whom
+// Jira finds by the address.
+func (b *batch) person(ctx context.Context, name, arn string) (jira.DevAuthor, error) {
+	if arn != "" {
+		switch u, err := b.w.Store.UserByARN(ctx, arn); {
+		case err == nil:
+			return jira.DevAuthor{Name: cmp.Or(u.Display, u.Name), Email: u.Email}, nil
+		case !errors.Is(err, ferry.ErrNotFound):
+			return jira.DevAuthor{}, err
+		}
+	}
+	return jira.DevAuthor{Name: name, Email: emailOf(name)}, nil
 }
 
 // emailOf returns a name that is an address, as session names of assumed

@@ -67,7 +67,7 @@ func TestSyncFollows(t *testing.T) {
 	check(t, err)
 	w.sync()
 	w.sync()
-	if diff := cmp.Diff([]store.Reviewer{{Name: "bob", Approved: true}}, w.rows()[number].Reviewers); diff != "" {
+	if diff := cmp.Diff([]store.Reviewer{{Name: "bob", ARN: "arn:aws:iam::123456789012:user/bob", Approved: true}}, w.rows()[number].Reviewers); diff != "" {
 		t.Errorf("reviewers (-want +got):\n%s", diff)
 	}
 

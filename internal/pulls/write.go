@@ -73,7 +73,7 @@ func (l *look) row(ctx context.Context, p codecommit.PullRequest, have *store.Pu
 	}
 	row := store.PullRequest{Repository: l.repo.ID, Number: number, Title: p.Title, Description: p.Description,
 		Source: p.Source, Destination: p.Target, SourceOID: p.SourceTip, DestinationOID: p.TargetTip, MergeOID: p.MergeCommit, MergeBase: p.MergeBase,
-		Status: "open", Author: codecommit.DisplayName(p.AuthorARN), MergedBy: codecommit.DisplayName(p.MergedByARN), Revision: p.Revision,
+		Status: "open", Author: codecommit.DisplayName(p.AuthorARN), AuthorARN: p.AuthorARN, MergedBy: codecommit.DisplayName(p.MergedByARN), Revision: p.Revision,
 		URL:       codecommit.ConsoleLinks(l.repo.Region, "", l.repo.Name).PullRequest(p.ID),
 		CreatedAt: milli(p.Created), UpdatedAt: milli(p.Active), LookedAt: milli(l.h.now())}
 	if p.State != codecommit.PullRequestOpen {
@@ -205,7 +205,7 @@ func (l *look) reviewers(ctx context.Context, row store.PullRequest) ([]store.Re
 	}
 	var list []store.Reviewer
 	for _, a := range approvals {
-		list = append(list, store.Reviewer{Name: codecommit.DisplayName(a.ARN), Approved: a.Approved})
+		list = append(list, store.Reviewer{Name: codecommit.DisplayName(a.ARN), ARN: a.ARN, Approved: a.Approved})
 	}
 	return list, nil
 }

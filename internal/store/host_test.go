@@ -55,6 +55,47 @@ func TestPersonalCredentials(t *testing.T) {
 	}
 }
 
+// An ARN belongs to whom an administrator says, else to whom AWS named for an
+// own access key.
+func TestAWSPeople(t *testing.T) {
+	s, _ := testStore(t)
+	ctx := t.Context()
+	alice := must(s.AddUser(ctx, ferry.User{Name: "alice"}))(t)
+	bob := must(s.AddUser(ctx, ferry.User{Name: "bob"}))(t)
+	i := must(s.AddIntegration(ctx, ferry.Integration{Kind: ferry.KindCodeCommit, Region: "us-east-1"}, ferry.Credentials{}))(t)
+	const arn, session = "arn:aws:iam::123456789012:user/team/Jane", "arn:aws-cn:sts::123456789012:assumed-role/Dev/jane@example.com"
+	who := func(arn string) string {
+		u, err := s.UserByARN(ctx, arn)
+		if errors.Is(err, ferry.ErrNotFound) {
+			return ""
+		}
+		check(t, err)
+		return u.Name
+	}
+	check(t, s.SetPersonalCredential(ctx, PersonalCredential{User: bob.ID, Integration: i.ID, AccessKeyID: "AKIA1", ARN: arn}, ferry.NewSecret("x")))
+	if got := who(arn) + who(session); got != "bob" {
+		t.Errorf("by an own key: %q", got)
+	}
+	check(t, s.AddAWSPerson(ctx, AWSPerson{arn, alice.ID}))
+	check(t, s.AddAWSPerson(ctx, AWSPerson{session, alice.ID}))
+	if got := who(arn) + who(session); got != "alicealice" {
+		t.Errorf("as was said: %q", got)
+	}
+	wantErr(t, "an ARN of somebody else", s.AddAWSPerson(ctx, AWSPerson{arn, bob.ID}), ferry.ErrConflict)
+	wantErr(t, "taking it from somebody else", s.RemoveAWSPerson(ctx, AWSPerson{arn, bob.ID}), ferry.ErrNotFound)
+	for _, bad := range []string{"", "alice", "arn:aws:iam::123456789012:role/Dev", "arn:aws:s3:::bucket", arn + "\n"} {
+		wantErr(t, bad, s.AddAWSPerson(ctx, AWSPerson{bad, bob.ID}), ferry.ErrInvalid)
+	}
+	if list := must(s.AWSPeople(ctx, alice.ID))(t); len(list) != 2 || list[0].ARN != session {
+		t.Errorf("AWSPeople = %+v", list)
+	}
+	check(t, s.RemoveAWSPerson(ctx, AWSPerson{arn, alice.ID}))
+	check(t, s.RemoveUser(ctx, alice.ID))
+	if got := who(arn) + who(session); got != "bob" {
+		t.Errorf("after alice: %q", got)
+	}
+}
+
 func TestHostRequests(t *testing.T) {
 	s, c := testStore(t)
 	ctx := t.Context()

@@ -24,6 +24,7 @@ type PullRequest struct {
 	Status         string    // "open" or "closed"
 	Merged         bool
 	Author         string // as the upstream names the person
+	AuthorARN      string // who that is at AWS; empty: not known
 	MergedBy       string // likewise; empty: not merged, or not known
 	Revision       string // changes with the source; approvals belong to one
 	Reviewers      []Reviewer
@@ -37,7 +38,8 @@ type PullRequest struct {
 // A Reviewer is somebody who approved a pull request, or took the approval
 // back.
 type Reviewer struct {
-	Name     string `json:"name"` // as the upstream names the person
+	Name     string `json:"name"`          // as the upstream names the person
+	ARN      string `json:"arn,omitempty"` // who that is at AWS; empty: not known
 	Approved bool   `json:"approved"`
 }
 
@@ -75,19 +77,19 @@ func (x *indexing) putPullRequest(p PullRequest) error {
 	if err := x.row([]any{&id}, `
 		INSERT INTO pull_request (
 			repository_id, number, title, description, source, destination,
-			source_oid, destination_oid, merge_oid, merge_base, status, merged, author, merged_by, revision, reviewers,
+			source_oid, destination_oid, merge_oid, merge_base, status, merged, author, author_arn, merged_by, revision, reviewers,
 			url, created_at, updated_at, looked_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (repository_id, number) DO UPDATE SET
 			title = excluded.title, description = excluded.description,
 			source = excluded.source, destination = excluded.destination,
 			source_oid = excluded.source_oid, destination_oid = excluded.destination_oid, merge_oid = excluded.merge_oid, merge_base = excluded.merge_base,
-			status = excluded.status, merged = excluded.merged, author = excluded.author, merged_by = excluded.merged_by,
+			status = excluded.status, merged = excluded.merged, author = excluded.author, author_arn = excluded.author_arn, merged_by = excluded.merged_by,
 			revision = excluded.revision, reviewers = excluded.reviewers, url = excluded.url,
 			created_at = excluded.created_at, updated_at = excluded.updated_at, looked_at = excluded.looked_at
 		RETURNING id`,
 		x.repo, p.Number, p.Title, p.Description, p.Source, p.Destination,
-		p.SourceOID[:], p.DestinationOID[:], p.MergeOID[:], p.MergeBase[:], p.Status, p.Merged, p.Author, p.MergedBy, p.Revision, asJSON(p.Reviewers),
+		p.SourceOID[:], p.DestinationOID[:], p.MergeOID[:], p.MergeBase[:], p.Status, p.Merged, p.Author, p.AuthorARN, p.MergedBy, p.Revision, asJSON(p.Reviewers),
 		p.URL, ms(p.CreatedAt), ms(p.UpdatedAt), ms(p.LookedAt)); err != nil {
 		return err
 	}
@@ -117,7 +119,7 @@ func (s *Store) PullRequests(ctx context.Context, f PullRequestFilter) ([]PullRe
 	list, err := collect(ctx, s.r, func(row scanner) (p PullRequest, err error) {
 		err = row.Scan(&p.Repository, &p.Number, &p.Title, &p.Description, &p.Source, &p.Destination,
 			oidColumn{&p.SourceOID}, oidColumn{&p.DestinationOID}, oidColumn{&p.MergeOID}, oidColumn{&p.MergeBase},
-			&p.Status, &p.Merged, &p.Author, &p.MergedBy, &p.Revision, jsonColumn{&p.Reviewers}, &p.URL,
+			&p.Status, &p.Merged, &p.Author, &p.AuthorARN, &p.MergedBy, &p.Revision, jsonColumn{&p.Reviewers}, &p.URL,
 			stamp{&p.CreatedAt}, stamp{&p.UpdatedAt}, stamp{&p.LookedAt}, jsonColumn{&p.Keys})
 		return p, err
 	}, query, args...)
@@ -146,7 +148,7 @@ func (f PullRequestFilter) query() (string, []any) {
 	}
 	return `
 		SELECT p.repository_id, p.number, p.title, p.description, p.source, p.destination,
-			p.source_oid, p.destination_oid, p.merge_oid, p.merge_base, p.status, p.merged, p.author, p.merged_by, p.revision, p.reviewers,
+			p.source_oid, p.destination_oid, p.merge_oid, p.merge_base, p.status, p.merged, p.author, p.author_arn, p.merged_by, p.revision, p.reviewers,
 			p.url, p.created_at, p.updated_at, p.looked_at,
 			(SELECT json_group_array(issue_key ORDER BY issue_key) FROM pull_request_link WHERE pull_request_id = p.id)
 		FROM pull_request p` + w.String() + `
