@@ -239,6 +239,39 @@ func TestAssumedRole(t *testing.T) {
 	}
 }
 
+// A secret that is replaced counts from then on, for the API and for git,
+// without anything being made anew; one for another host is needed anew.
+func TestRotation(t *testing.T) {
+	w := newWorld(t, "", "a")
+	added := w.look().Added[0]
+	right, err := w.Store.Credentials(t.Context(), w.i.ID)
+	w.must(err)
+	use := func() error {
+		target, err := w.Target(t.Context(), added)
+		if err != nil {
+			return err
+		}
+		_, git := w.Dialer.Look(t.Context(), target)
+		_, api := w.Look(t.Context(), w.i.ID, nil)
+		if (git == nil) != (api == nil) {
+			t.Errorf("git: %v, the API: %v", git, api)
+		}
+		return api
+	}
+	for n, secret := range []ferry.Secret{ferry.NewSecret("inactive"), right.SecretAccessKey} {
+		w.must(w.Store.UpdateIntegration(t.Context(), w.i, &ferry.Credentials{SecretAccessKey: secret}))
+		if err := use(); (err == nil) != (n == 1) || n == 0 && !errors.Is(err, ferry.ErrDenied) {
+			t.Errorf("with secret %d: %v", n, err)
+		}
+	}
+	elsewhere := w.i
+	elsewhere.APIEndpoint = "https://codecommit.example.com"
+	w.must(w.Store.UpdateIntegration(t.Context(), elsewhere, nil))
+	if err := use(); !errors.Is(err, ferry.ErrInvalid) || !strings.Contains(err.Error(), "secret access key") {
+		t.Errorf("with another host: %v, want that a secret is asked for", err)
+	}
+}
+
 // GitPull may be missing on one repository only: the table says missing until
 // that one can be read again.
 func TestGitPermission(t *testing.T) {
