@@ -183,68 +183,6 @@ func pullRequest(p *types.PullRequest) (PullRequest, error) {
 	return out, nil
 }
 
-// A PullRequestEvent is one step in the life of a pull request. Members that
-// do not belong to its type are empty.
-type PullRequestEvent struct {
-	Type          string // as in AWS's API: "PULL_REQUEST_SOURCE_REFERENCE_UPDATED", …
-	At            time.Time
-	ActorARN      string
-	Before, After string // commits of a source update; "" before, source after for a creation
-	Status        string // "OPEN" or "CLOSED" of a status change
-	Merged        bool   // of a merge state change
-	Approval      string // "APPROVE" or "REVOKE" of an approval; "OVERRIDE" or "REVOKE" of an override
-	Rule          string // name of an approval rule that was made, changed or deleted
-	Revision      string
-}
-
-// PullRequestEvents returns what happened to a pull request, in AWS's order.
-// It needs codecommit:DescribePullRequestEvents.
-func (c *Client) PullRequestEvents(ctx context.Context, id string) ([]PullRequestEvent, error) {
-	what := call{"codecommit:DescribePullRequestEvents", "events of pull request " + id}
-	var list []PullRequestEvent
-	err := pages(what, func(token *string) (*string, error) {
-		out, err := invoke(ctx, c, what, c.codecommit.DescribePullRequestEvents,
-			&codecommit.DescribePullRequestEventsInput{PullRequestId: aws.String(id), NextToken: token})
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range out.PullRequestEvents {
-			list = append(list, pullRequestEvent(e))
-		}
-		return out.NextToken, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return list, nil
-}
-
-func pullRequestEvent(e types.PullRequestEvent) PullRequestEvent {
-	out := PullRequestEvent{Type: string(e.PullRequestEventType), At: aws.ToTime(e.EventDate), ActorARN: aws.ToString(e.ActorArn)}
-	if m := e.PullRequestCreatedEventMetadata; m != nil {
-		out.After = aws.ToString(m.SourceCommitId)
-	}
-	if m := e.PullRequestSourceReferenceUpdatedEventMetadata; m != nil {
-		out.Before, out.After = aws.ToString(m.BeforeCommitId), aws.ToString(m.AfterCommitId)
-	}
-	if m := e.PullRequestStatusChangedEventMetadata; m != nil {
-		out.Status = string(m.PullRequestStatus)
-	}
-	if m := e.PullRequestMergedStateChangedEventMetadata; m != nil && m.MergeMetadata != nil {
-		out.Merged = m.MergeMetadata.IsMerged
-	}
-	if m := e.ApprovalStateChangedEventMetadata; m != nil {
-		out.Approval, out.Revision = string(m.ApprovalStatus), aws.ToString(m.RevisionId)
-	}
-	if m := e.ApprovalRuleOverriddenEventMetadata; m != nil {
-		out.Approval, out.Revision = string(m.OverrideStatus), aws.ToString(m.RevisionId)
-	}
-	if m := e.ApprovalRuleEventMetadata; m != nil {
-		out.Rule = aws.ToString(m.ApprovalRuleName)
-	}
-	return out
-}
-
 // An Approval is one person's word on a revision.
 type Approval struct {
 	ARN      string

@@ -125,20 +125,6 @@ func (c *Client) BatchGetRepositories(ctx context.Context, names []string) ([]Re
 	return found, faults, nil
 }
 
-// Repository describes one repository. It fails with ferry.ErrNotFound if
-// there is none of that name. It needs codecommit:GetRepository.
-func (c *Client) Repository(ctx context.Context, name string) (Repository, error) {
-	out, err := invoke(ctx, c, call{"codecommit:GetRepository", "repository " + name},
-		c.codecommit.GetRepository, &codecommit.GetRepositoryInput{RepositoryName: aws.String(name)})
-	if err != nil {
-		return Repository{}, err
-	}
-	if out.RepositoryMetadata == nil {
-		return Repository{}, odd("repository "+name, "no metadata")
-	}
-	return repository(out.RepositoryMetadata), nil
-}
-
 func repository(m *types.RepositoryMetadata) Repository {
 	return Repository{
 		ID:            aws.ToString(m.RepositoryId),
@@ -157,42 +143,6 @@ func repository(m *types.RepositoryMetadata) Repository {
 // odd is an answer that the API's description does not allow.
 func odd(subject, why string) error {
 	return &ferry.Message{Kind: ferry.ErrUnavailable, Text: fmt.Sprintf("AWS's answer about %s is not usable: %s", subject, why)}
-}
-
-// ListBranches returns the short names of all branches. It needs
-// codecommit:ListBranches.
-func (c *Client) ListBranches(ctx context.Context, repository string) ([]string, error) {
-	what := call{"codecommit:ListBranches", "branches of " + repository}
-	var list []string
-	err := pages(what, func(token *string) (*string, error) {
-		out, err := invoke(ctx, c, what, c.codecommit.ListBranches, &codecommit.ListBranchesInput{
-			RepositoryName: aws.String(repository), NextToken: token,
-		})
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, out.Branches...)
-		return out.NextToken, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return list, nil
-}
-
-// Branch returns the tip of a branch by its short name. It needs
-// codecommit:GetBranch.
-func (c *Client) Branch(ctx context.Context, repository, branch string) (ferry.OID, error) {
-	subject := "branch " + branch + " of " + repository
-	out, err := invoke(ctx, c, call{"codecommit:GetBranch", subject}, c.codecommit.GetBranch,
-		&codecommit.GetBranchInput{RepositoryName: aws.String(repository), BranchName: aws.String(branch)})
-	if err != nil {
-		return ferry.OID{}, err
-	}
-	if out.Branch == nil {
-		return ferry.OID{}, odd(subject, "no branch")
-	}
-	return oid(subject, out.Branch.CommitId)
 }
 
 func oid(subject string, id *string) (ferry.OID, error) {

@@ -94,15 +94,6 @@ func (c *Client) TestTrigger(ctx context.Context, repository string, t Trigger) 
 	return nil
 }
 
-// SetTrigger puts a trigger into a repository's list, in the place of one of
-// the same name, and leaves all others as they are. It reports whether it had
-// to write.
-//
-// It fails with ferry.ErrConflict if the list is full.
-func (c *Client) SetTrigger(ctx context.Context, repository string, t Trigger) (bool, error) {
-	return c.ChangeTriggers(ctx, repository, func(list []Trigger) ([]Trigger, error) { return WithTrigger(repository, list, t) })
-}
-
 // WithTrigger puts a trigger into a list, in the place of one of the same name.
 // It fails with ferry.ErrConflict if the list is full.
 func WithTrigger(repository string, list []Trigger, t Trigger) ([]Trigger, error) {
@@ -117,14 +108,6 @@ func WithTrigger(repository string, list []Trigger, t Trigger) ([]Trigger, error
 			"repository %s has %d triggers already, which is AWS's limit; it is polled instead", repository, len(list))}
 	}
 	return append(list, t), nil
-}
-
-// RemoveTrigger takes the trigger of that name out of a repository's list and
-// leaves all others. It reports whether it had to write.
-func (c *Client) RemoveTrigger(ctx context.Context, repository, name string) (bool, error) {
-	return c.ChangeTriggers(ctx, repository, func(list []Trigger) ([]Trigger, error) {
-		return slices.DeleteFunc(list, func(t Trigger) bool { return t.Name == name }), nil
-	})
 }
 
 // ChangeTriggers replaces a repository's list of triggers by what change makes
