@@ -117,10 +117,14 @@ func New(c Config) *Server {
 	c.Registry.MustRegister(newBooks(c.Store, c.Version))
 	s.echo.Use(measured(c.Registry))
 	s.routes()
-	s.pages = web.New(web.Config{Store: c.Store, Mirror: c.Mirror, Git: c.Git, Index: c.Index, Outbox: c.Outbox, Discovery: c.Discovery,
+	pages := web.Config{Store: c.Store, Mirror: c.Mirror, Git: c.Git, Index: c.Index, Outbox: c.Outbox, Discovery: c.Discovery,
 		Issues: c.Issues, Pulls: c.Pulls, Dialer: c.Dialer, PublicURL: c.PublicURL, SSHHost: c.SSHHost, Version: c.Version, TrustClearText: c.TrustClearText,
 		Connections: c.Connections, AddSSHKey: c.AddSSHKey, Policy: c.Policy, SetPolicy: c.SetPolicy, ParseOptions: c.ParseOptions, Log: c.Log,
-		DataDir: c.DataDir, OIDC: c.OIDC, Components: c.Sandbox})
+		DataDir: c.DataDir, OIDC: c.OIDC, Components: c.Sandbox}
+	if c.GitHub != nil {
+		pages.Webhooks = c.GitHub.Webhooks
+	}
+	s.pages = web.New(pages)
 	s.pages.Routes(s.echo)
 	if c.GitHub != nil {
 		c.GitHub.Routes(s.echo)

@@ -133,7 +133,7 @@ type heldBranch struct {
 // listIssueBranches lists branches whose names hold a key, and those that hold
 // a commit that names it.
 func (s *Server) listIssueBranches(c *call) (page[heldBranch], error) {
-	key, err := c.issueKey()
+	key, err := s.visibleKey(c)
 	if err != nil {
 		return page[heldBranch]{}, err
 	}
@@ -182,7 +182,7 @@ func notThere(err error) bool {
 }
 
 func (s *Server) listIssuePulls(c *call) (page[pullRequest], error) {
-	key, err := c.issueKey()
+	key, err := s.visibleKey(c)
 	if err != nil {
 		return page[pullRequest]{}, err
 	}
@@ -225,7 +225,7 @@ type tag struct {
 // listIssueTags lists tags that hold a commit that names the issue, newest
 // first, at most 100 of a repository.
 func (s *Server) listIssueTags(c *call) (page[tag], error) {
-	key, err := c.issueKey()
+	key, err := s.visibleKey(c)
 	if err != nil {
 		return page[tag]{}, err
 	}

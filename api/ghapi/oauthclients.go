@@ -58,12 +58,10 @@ func (s *Server) addOAuthClient(c *call) (any, error) {
 		}
 		body.RedirectURI = site.URL
 	}
-	u, err := url.Parse(body.RedirectURI)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || !below(u, body.RedirectURI) {
-		return nil, invalid("Client", "redirect_uri", "want an address such as https://jira.example.com")
-	}
 	secret, client, err := s.Store.AddOAuthClient(c.ctx, store.OAuthClient{Name: body.Name, Redirect: body.RedirectURI})
-	if err = errors.Join(err, s.audit(c, "oauth.client.create", "client "+body.Name, err)); err != nil {
+	if err = errors.Join(err, s.audit(c, "oauth.client.create", "client "+body.Name, err)); errors.Is(err, ferry.ErrInvalid) {
+		return nil, invalid("Client", "redirect_uri", "want a name, and an address such as https://jira.example.com")
+	} else if err != nil {
 		return nil, err
 	}
 	o := showClient(client)

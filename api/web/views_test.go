@@ -118,6 +118,12 @@ func (w *world) views(work *gittest.Repo) []view {
 		{name: "45-link-commit", path: commit("main") + "/issues"},
 		{name: "45-link-branch", path: "/us-east-1/demo/branches/issues?name=side"},
 		{name: "45-link-pull", path: "/us-east-1/demo/pull/1/issues"},
+		{name: "37-triggers-address", path: "/admin/triggers", form: []string{"do", "show", "level", "install"}},
+		{name: "46-webhooks", path: "/admin/webhooks"},
+		{name: "46-webhook", path: "/admin/repositories/1/webhooks/1"},
+		{name: "46-webhook-delivery", path: "/admin/repositories/1/webhooks/1/deliveries/1"},
+		{name: "47-oauth", path: "/admin/oauth"},
+		{name: "47-oauth-new", path: "/admin/oauth", form: []string{"name", "Build", "redirect", "https://ci.example.com"}},
 		{name: "14-create-branch-credentials", path: "/issues/DEMO-4/branches/new", before: func() {
 			i, err := w.store.IntegrationBySlug(w.t.Context(), "us-east-1")
 			w.must(err)
@@ -269,6 +275,13 @@ func busy(t *testing.T) (*world, *gittest.Repo) {
 		}
 		w.must(w.store.SaveAction(ctx, a.ID, res))
 	}
+	hook, err := w.store.AddWebhook(ctx, store.Webhook{Repository: w.repo.ID, URL: "https://ci.example.com/hook?key=x", ContentType: "json", Events: []string{"push", "pull_request"}, Active: true})
+	w.must(err)
+	w.must(w.hooks.Ping(ctx, hook))
+	_, _, err = w.store.AddOAuthClient(ctx, store.OAuthClient{Name: "Jira", Redirect: "https://jira.example.com"})
+	w.must(err)
+	w.must(w.store.RequestEmail(ctx, alice.ID, "alice.archer@elsewhere.example"))
+	w.must(w.store.RequestEmail(ctx, root.ID, "root@elsewhere.example"))
 	_, err = w.store.Enqueue(ctx, store.Job{Repository: w.repo.ID, Op: store.OpReindex, Source: "manual", Priority: 24})
 	w.must(err)
 	return w, work

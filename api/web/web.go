@@ -38,6 +38,7 @@ import (
 	"gitferry/internal/smartcommit"
 	"gitferry/internal/store"
 	"gitferry/internal/upstream"
+	"gitferry/internal/webhook"
 	"gitferry/mirror"
 )
 
@@ -53,6 +54,7 @@ type Config struct {
 	Issues    *issues.Lookup
 	Pulls     *pulls.Host
 	Dialer    *upstream.Dialer
+	Webhooks  *webhook.Sender
 	PublicURL string // how people reach this server, without a slash at the end
 	SSHHost   string // how developers reach the SSH door, "" if it is off
 	Version   string

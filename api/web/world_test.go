@@ -18,6 +18,7 @@ import (
 
 	"gitferry/internal/discovery"
 	"gitferry/internal/ferry"
+	"gitferry/internal/filelist"
 	"gitferry/internal/git"
 	"gitferry/internal/gittest"
 	"gitferry/internal/index"
@@ -30,6 +31,7 @@ import (
 	"gitferry/internal/smartcommit"
 	"gitferry/internal/store"
 	"gitferry/internal/upstream"
+	"gitferry/internal/webhook"
 	"gitferry/mirror"
 )
 
@@ -46,6 +48,7 @@ type world struct {
 	jira   *jira.Server
 	index  *index.Index
 	mirror *mirror.Dir
+	hooks  *webhook.Sender
 	repo   ferry.Repository // us-east-1/demo
 	oidc   OIDC
 
@@ -88,12 +91,14 @@ func newWorldWith(t *testing.T, provider OIDC) *world {
 	lookup := &issues.Lookup{Store: w.store, Sites: sites, Deadline: time.Second, Log: w.log}
 	host := &pulls.Host{Store: w.store, Git: g, Mirror: w.mirror, Client: d.Client, HTTP: dialer.HTTPClient, Parse: options, Issue: lookup.Issue,
 		Index: w.index.Repository, Queued: func() {}, Log: w.log}
+	w.hooks = &webhook.Sender{Store: w.store, Client: dialer.HTTPClient, Git: g, Mirror: w.mirror, Lists: &filelist.Lists{Store: w.store, Git: g, Mirror: w.mirror, Log: w.log},
+		Log: w.log, Tick: 20 * time.Millisecond}
 	e := echo.New()
 	ts := httptest.NewServer(e)
 	t.Cleanup(ts.Close)
 	w.url = ts.URL
 	w.server = New(Config{Store: w.store, Mirror: w.mirror, Git: g, Index: w.index, Outbox: out, Discovery: d, Dialer: dialer,
-		Issues: lookup, Pulls: host, PublicURL: w.url, SSHHost: "127.0.0.1:7022",
+		Issues: lookup, Pulls: host, Webhooks: w.hooks, PublicURL: w.url, SSHHost: "127.0.0.1:7022",
 		Version: "test", TrustClearText: func(string) bool { return true }, Connections: connections{d, w.store}, ParseOptions: options,
 		Policy: func(ctx context.Context) (policy.Rules, error) {
 			r := policy.DefaultRules()

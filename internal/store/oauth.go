@@ -8,6 +8,9 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"fmt"
+	"net/url"
+	"path"
+	"strings"
 	"time"
 
 	"gitferry/internal/ferry"
@@ -29,8 +32,11 @@ type OAuthClient struct {
 // AddOAuthClient registers a client and returns it with its secret, which is
 // not kept and cannot be read again.
 func (s *Store) AddOAuthClient(ctx context.Context, c OAuthClient) (ferry.Secret, OAuthClient, error) {
-	if c.Name == "" || len(c.Name) > maxText || len(c.Redirect) > 2000 {
-		return ferry.Secret{}, c, invalid("client: want a short name and a redirect address of at most 2,000 bytes")
+	if c.Name == "" || len(c.Name) > maxText {
+		return ferry.Secret{}, c, invalid("client: want a short name")
+	}
+	if !isRedirect(c.Redirect) {
+		return ferry.Secret{}, c, invalid("redirect address of a client: want one such as https://jira.example.com, of at most 2,000 bytes")
 	}
 	random := make([]byte, 30)
 	rand.Read(random) // never fails (crypto/rand)
@@ -44,6 +50,14 @@ func (s *Store) AddOAuthClient(ctx context.Context, c OAuthClient) (ferry.Secret
 			RETURNING id`, c.ClientID, hash[:], c.Name, c.Redirect, ms(c.CreatedAt)).Scan(&c.ID)
 	})
 	return ferry.NewSecret(secret), c, err
+}
+
+// isRedirect reports whether redirect URIs may lie below an address.
+func isRedirect(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && len(s) <= 2000 && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && u.Opaque == "" &&
+		u.RawQuery == "" && u.Fragment == "" && !strings.ContainsAny(u.Path, "\\\r\n") &&
+		(u.Path == "" || path.Clean(u.Path) == strings.TrimSuffix(u.Path, "/") || u.Path == "/")
 }
 
 const selectOAuthClient = `SELECT id, client_id, name, redirect, created_at FROM oauth_client`
