@@ -2,9 +2,11 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
+	"gitferry/internal/ferry"
 	"gitferry/internal/pulls"
 )
 
@@ -24,7 +26,7 @@ func (s *Server) branchDialog(r *request, name, problem string) (dialogView, err
 		return dialogView{}, err
 	}
 	v := dialogView{page: s.page(r, "Create branch", "issues"), Key: key, Project: key.Project(), Problem: problem}
-	if v.Form, err = s.Pulls.BranchForm(r.ctx(), r.person(), key, chosenRepo(r), r.form("source")); err != nil {
+	if v.Form, err = s.Pulls.BranchForm(r.ctx(), r.person(), key, s.chosenRepo(r), r.form("source")); err != nil {
 		return v, err
 	}
 	v.Name = display(name, v.Form.Name)
@@ -54,6 +56,9 @@ func (s *Server) newBranchPost(r *request) error {
 		return again(http.StatusOK, "")
 	}
 	repo, err := s.dialogRepo(r)
+	if errors.Is(err, ferry.ErrNotFound) {
+		return again(http.StatusUnprocessableEntity, "There is no such repository, or you may not see it.")
+	}
 	if err != nil {
 		return err
 	}

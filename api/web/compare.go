@@ -134,7 +134,7 @@ func (s *Server) fillCompare(ctx context.Context, r *request, v *compareView) er
 	}
 	switch v.View {
 	case "summary":
-		v.Rollup, err = s.rollup(ctx, []rollupPart{{repo: r.repo, name: v.Name, rows: v.Rows}}, r.QueryParam("sort"))
+		v.Rollup, err = s.rollup(ctx, []rollupPart{{repo: r.repo, name: v.Name, rows: v.Rows}}, chosenRollup(r))
 	case "diff":
 		v.Diff, err = s.diff(ctx, newDiffRequest(r, from, tip.OID, tip.Name))
 	}

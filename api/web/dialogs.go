@@ -58,14 +58,25 @@ func (s *Server) issueKey(r *request) (ferry.IssueKey, error) {
 	return key, nil
 }
 
-// chosenRepo is the repository that a dialog was asked for, 0 at first.
-func chosenRepo(r *request) ferry.RepositoryID {
+// chosenRepo is the repository that a dialog was asked for, by its number or,
+// where the field is one to type into, by its path; 0 at first.
+func (s *Server) chosenRepo(r *request) ferry.RepositoryID {
+	if owner, name, typed := strings.Cut(r.form("repo"), "/"); typed {
+		repo, err := s.Store.RepositoryByPath(r.ctx(), owner, name)
+		if err != nil || !r.can(ferry.ActionRead, repo.Path()) {
+			return 0
+		}
+		return repo.ID
+	}
 	id, err := parseID(r.form("repo"))
 	if err != nil {
 		return 0
 	}
 	return ferry.RepositoryID(id)
 }
+
+// LongList reports whether the repositories are too many for a plain select.
+func (v *dialogView) LongList() bool { return len(v.Form.Repositories) > maxNative }
 
 func (s *Server) dialogNames(r *request, v *dialogView) error {
 	repos, err := s.readable(r)
@@ -80,7 +91,7 @@ func (s *Server) dialogNames(r *request, v *dialogView) error {
 // dialogDefault handles the buttons beside the fields; done reports whether it
 // was one of them.
 func (s *Server) dialogDefault(r *request, key ferry.IssueKey) (done bool, err error) {
-	ctx, user, project, repo := r.ctx(), r.subject.User.ID, key.Project(), chosenRepo(r)
+	ctx, user, project, repo := r.ctx(), r.subject.User.ID, key.Project(), s.chosenRepo(r)
 	switch r.form("do") {
 	case "reload":
 		return true, nil
@@ -107,7 +118,7 @@ func (s *Server) dialogDefault(r *request, key ferry.IssueKey) (done bool, err e
 // dialogRepo loads the chosen repository; one that may not be pushed to is
 // refused by package pulls with words of its own.
 func (s *Server) dialogRepo(r *request) (ferry.Repository, error) {
-	repo, err := s.Store.Repository(r.ctx(), chosenRepo(r))
+	repo, err := s.Store.Repository(r.ctx(), s.chosenRepo(r))
 	if err != nil {
 		return repo, err
 	}

@@ -116,7 +116,7 @@ func (s *Server) issue(r *request) error {
 	case "commits":
 		err = s.issueGroups(ctx, &v, list, names, deliveries)
 	case "rollup":
-		v.Rollup, err = s.rollup(ctx, rollupParts(list, names), r.QueryParam("sort"))
+		v.Rollup, err = s.rollup(ctx, rollupParts(list, names), chosenRollup(r))
 	case "delivery":
 		err = s.issueDelivery(r, &v, deliveries, repos)
 	}

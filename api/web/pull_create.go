@@ -2,10 +2,12 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 
+	"gitferry/internal/ferry"
 	"gitferry/internal/pulls"
 )
 
@@ -24,7 +26,7 @@ func (s *Server) pullDialog(r *request, problem string) (dialogView, error) {
 		return dialogView{}, err
 	}
 	v := dialogView{page: s.page(r, "Create pull request", "issues"), Key: key, Project: key.Project(), Problem: problem, Text: r.form("description")}
-	if v.Form, err = s.Pulls.PullForm(r.ctx(), r.person(), key, chosenRepo(r), r.form("source"), r.form("target")); err != nil {
+	if v.Form, err = s.Pulls.PullForm(r.ctx(), r.person(), key, s.chosenRepo(r), r.form("source"), r.form("target")); err != nil {
 		return v, err
 	}
 	v.PullTitle = display(r.form("title"), v.Form.Title)
@@ -85,6 +87,9 @@ func (s *Server) newPullPost(r *request) error {
 		return again(http.StatusOK, "")
 	}
 	repo, err := s.dialogRepo(r)
+	if errors.Is(err, ferry.ErrNotFound) {
+		return again(http.StatusUnprocessableEntity, "There is no such repository, or you may not see it.")
+	}
 	if err != nil {
 		return err
 	}

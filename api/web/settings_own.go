@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -94,14 +95,16 @@ func (s *Server) ownAWS(r *request, v *userView, repos []ferry.Repository) error
 
 // setDefault sets or clears a default of the dialogs.
 func (s *Server) setDefault(r *request) error {
-	u, project, repo := r.subject.User, strings.ToUpper(r.form("project")), chosenRepo(r)
+	u, project, repo := r.subject.User, strings.ToUpper(r.form("project")), s.chosenRepo(r)
 	if _, err := ferry.ParseIssueKey(project + "-1"); err != nil {
 		return s.userRefused(r, u, true, &ferry.Message{Kind: ferry.ErrInvalid, Text: "Enter the key of a project, for example DEMO."})
 	}
 	source, target := r.form("source"), r.form("target")
 	if r.ticked("clear") {
 		source, target = "", ""
-	} else if at, err := s.Store.Repository(r.ctx(), repo); err != nil {
+	} else if at, err := s.Store.Repository(r.ctx(), repo); errors.Is(err, ferry.ErrNotFound) {
+		return s.userRefused(r, u, true, &ferry.Message{Kind: ferry.ErrInvalid, Text: "There is no such repository, or you may not see it."})
+	} else if err != nil {
 		return err
 	} else if !r.can(ferry.ActionRead, at.Path()) {
 		return ferry.ErrNotFound

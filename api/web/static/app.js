@@ -56,7 +56,7 @@
       box.replaceChildren(...l.slice(0, 50).map((o, k) => make('li', { role: 'option', id: box.id + k, title: o.value, textContent: o.text })));
       box.hidden = !l.length; i.ariaExpanded = !box.hidden; i.removeAttribute('aria-activedescendant');
     };
-    const choose = o => { i.value = o.title; show([]); };
+    const choose = o => { i.value = o.title; show([]); i.dispatchEvent(new Event('change', { bubbles: true })); };
     const look = async q => {
       try { const l = url ? q ? await (await fetch(url + '?q=' + encodeURIComponent(q))).json() : [] : all.filter(o => o.text.toLowerCase().includes(q.toLowerCase())); if (i.value.trim() === q) show(l); } catch { show([]); }
     };
@@ -110,7 +110,7 @@
   on(d, 'change', e => {
     const f = e.target.closest('form[data-auto]');
     if (f && e.target.matches('select')) f.requestSubmit();
-    const again = e.target.closest('select[data-reload]');
+    const again = e.target.closest('[data-reload]');
     if (again) again.form.requestSubmit(again.form.querySelector('button[value=reload]'));
     const all = e.target.closest('[data-all]');
     if (all) all.closest('form').querySelectorAll('input[name="' + all.dataset.all + '"]').forEach(x => { x.checked = all.checked; });
