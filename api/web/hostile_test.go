@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,9 @@ var payloads = []string{
 	`data:text/html,<script>alert(1)</script>`, `</title><svg/onload=alert(1)>`, `{{constructor.constructor('alert(1)')()}}`, `${alert(1)}`, "`-alert(1)-`", `]]>`, `<!--`,
 	"\u202ereversed", "zero\u200bwidth", `%0d%0aSet-Cookie:x=1`, `</textarea><script>alert(1)</script>`, `</pre></td><script>alert(1)</script>`,
 }
+
+// stored are texts that git cannot carry in names, but our books can hold.
+var stored = append(slices.Clone(payloads), "nul\x00byte <script>alert(1)</script>", "\xff\xfe<script>alert(1)</script>", "java\nscript:alert(1)", strings.Repeat("<", 64<<10))
 
 // file and ref names cannot hold all of it.
 func nameOf(payload string) string {
@@ -39,23 +43,26 @@ func hostile(t *testing.T) (w *world, pages []string) {
 		work.Run("branch", fmt.Sprintf("DEMO-1-%d-%s", i, nameOf(p)))
 		work.Run("tag", "-a", "-m", p, fmt.Sprintf("t%d-%s", i, nameOf(p)))
 	}
+	w.more(work)
 	work.Commit("DEMO-1 long " + strings.Repeat("<", 64<<10))
-	work.Commit("DEMO-1 bytes \xff\xfe <script>alert(1)</script>", "bytes.txt", "\xff\xfe<script>alert(1)</script>\n")
+	work.Commit("DEMO-1 bytes \xff\xfe <script>alert(1)</script>", "bytes.txt", "\xff\xfe<script>alert(1)</script>\n", "nul.txt", "a\x00<script>alert(1)</script>\n", "long.txt", strings.Repeat("<", 64<<10))
 	work.Run("push", "-q", w.cloneURL("demo"), "main")
 	work.Run("push", "-q", w.cloneURL("demo"), "--all")
 	work.Run("push", "-q", w.cloneURL("demo"), "--tags")
 	w.connect()
 	ctx := t.Context()
 	root := w.user("root", ferry.LevelAdmin, true)
+	w.user("alice", ferry.LevelWrite, false)
 	root.Display, root.Aliases = payloads[1], nil
 	w.must(w.store.UpdateUser(ctx, root))
 	var prs []store.PullRequest
-	for i, p := range payloads {
+	for i, p := range stored {
 		prs = append(prs, store.PullRequest{Repository: w.repo.ID, Number: int64(i + 1), Title: p, Description: all, Source: "refs/heads/main", Destination: "refs/heads/side",
-			Status: "open", Author: p, URL: p, CreatedAt: time.Now(), UpdatedAt: time.Now(), Keys: []ferry.IssueKey{"DEMO-1"}})
-		_, _, err := w.store.NewToken(ctx, store.Token{User: root.ID, Name: p, Scopes: []ferry.Scope{ferry.ScopeRepoRead}})
+			Status: "open", Author: p, MergedBy: p, Reviewers: []store.Reviewer{{Name: p, Approved: true}}, URL: p, CreatedAt: time.Now(), UpdatedAt: time.Now(), Keys: []ferry.IssueKey{"DEMO-1"}})
+		short := p[:min(len(p), 90)] // what the books take of a name
+		_, _, err := w.store.NewToken(ctx, store.Token{User: root.ID, Name: short, Scopes: []ferry.Scope{ferry.ScopeRepoRead}})
 		w.must(err)
-		_, err = w.store.AddSSHKey(ctx, store.SSHKey{User: root.ID, Name: p, Type: p, Fingerprint: fmt.Sprintf("SHA256:%d", i), Public: "ssh-ed25519 AAAA"})
+		_, err = w.store.AddSSHKey(ctx, store.SSHKey{User: root.ID, Name: short, Type: short, Fingerprint: fmt.Sprintf("SHA256:%d", i), Public: "ssh-ed25519 AAAA"})
 		w.must(err)
 		w.must(w.store.Audit(ctx, store.AuditEvent{Actor: p, Credential: p, Address: p, Action: p, Object: p, Result: p, Reason: p, Detail: p}))
 		w.must(w.store.AddTriggerCall(ctx, store.TriggerCall{Route: p, Address: p, MessageID: p, Result: p, Detail: p}))
@@ -65,6 +72,9 @@ func hostile(t *testing.T) (w *world, pages []string) {
 		w.must(err)
 	}
 	w.must(w.store.PutPullRequests(ctx, w.repo.ID, prs, nil))
+	_, err := w.store.AddIntegration(ctx, ferry.Integration{Slug: "legacy", Name: payloads[1], Kind: ferry.KindGit, GitEndpoint: "http://127.0.0.1:1/x.git", PrivateNetwork: true, Problem: stored[len(stored)-1]}, ferry.Credentials{})
+	w.must(err)
+	w.must(w.store.BindIdentity(ctx, store.Identity{Issuer: "https://login.example.com", Subject: payloads[1], User: root.ID}))
 	w.must(w.store.PutIssues(ctx, []store.Issue{{Key: "DEMO-1", Exists: true, Summary: all, Status: payloads[1]}}))
 	i, err := w.store.IntegrationBySlug(ctx, "us-east-1")
 	w.must(err)
@@ -82,13 +92,19 @@ func hostile(t *testing.T) (w *world, pages []string) {
 	w.must(w.store.SaveEntities(ctx, results))
 	w.must(w.store.PauseDeliveries(ctx, payloads[0], time.Time{}))
 
-	pages = []string{"/", "/repos", "/us-east-1/demo", "/us-east-1/demo/tree/main/f", "/us-east-1/demo/blob/main/bytes.txt", "/us-east-1/demo/commits", "/us-east-1/demo/branches", "/us-east-1/demo/tags",
-		"/us-east-1/demo/pulls", "/us-east-1/demo/pull/1", "/us-east-1/demo/pull/2", "/us-east-1/demo/compare/v1.0...main", "/us-east-1/demo/compare/v1.0...main?view=issues", "/us-east-1/demo/compare/v1.0...main?view=commits",
-		"/us-east-1/demo/compare/v1.0...main?view=diff", "/issues/DEMO-1", "/issues/DEMO-1?tab=rollup", "/issues/DEMO-1?tab=delivery", "/issues/DEMO-1/branches/new", "/issues/DEMO-1/pulls/new", "/projects/DEMO",
-		"/admin/integrations", "/admin/integrations/1/connection", "/admin/integrations/1/repositories", "/admin/integrations/1/disconnect", "/admin/integrations/1/log", "/admin/repositories", "/admin/repositories/1",
-		"/admin/repositories/1/log", "/admin/triggers", "/admin/delivery", "/admin/smart-commits", "/admin/users", "/admin/users/1", "/admin/audit", "/admin/jira", "/admin/activity", "/settings",
-		"/us-east-1/demo/commit/" + work.OID("main").String(), "/us-east-1/demo/commit/" + work.OID("main~2").String(), "/us-east-1/demo/commit/" + work.OID("main~1").String(),
-		"/repos?q=" + "%22%3E%3Cscript%3Ealert(1)%3C/script%3E", "/admin/audit?actor=%22%3E%3Cscript%3E", "/us-east-1/demo/branches?q=%22%3E%3Cimg%20src=x%20onerror=alert(1)%3E"}
+	for _, v := range w.views(work) { // every page that there is
+		if v.form == nil && v.as == "" && v.before == nil && !strings.HasPrefix(v.name, "22-") && !slices.Contains(pages, v.path) {
+			pages = append(pages, v.path)
+		}
+	}
+	pages = append(pages, "/us-east-1/demo/tree/main/f", "/us-east-1/demo/blob/main/bytes.txt", "/us-east-1/demo/blob/main/nul.txt", "/us-east-1/demo/blob/main/long.txt",
+		"/us-east-1/demo/compare/v1.0...main", "/us-east-1/demo/compare/v1.0...main?view=issues", "/us-east-1/demo/compare/v1.0...main?view=commits", "/us-east-1/demo/compare/v1.0...main?view=diff",
+		"/admin/users/1", "/us-east-1/demo/commit/"+work.OID("main").String(), "/us-east-1/demo/commit/"+work.OID("main~1").String(), "/us-east-1/demo/commit/"+work.OID("main~4").String(),
+		"/repos?q="+"%22%3E%3Cscript%3Ealert(1)%3C/script%3E", "/admin/audit?actor=%22%3E%3Cscript%3E", "/us-east-1/demo/branches?q=%22%3E%3Cimg%20src=x%20onerror=alert(1)%3E",
+		"/settings#%22%3E%3Cscript%3E")
+	for i := range stored {
+		pages = append(pages, fmt.Sprintf("/us-east-1/demo/pull/%d", i+1))
+	}
 	for i, p := range payloads {
 		if i%4 == 0 {
 			pages = append(pages, "/us-east-1/demo/blob/main/f/"+escapePath(nameOf(p)+".go"), "/us-east-1/demo/tree/"+escapePath(fmt.Sprintf("DEMO-1-%d-%s", i, nameOf(p))))
@@ -128,8 +144,12 @@ func TestHostileTextInBrowser(t *testing.T) {
 	w, pages := hostile(t)
 	b := w.open(ctx, "root")
 	b.missing = true // pictures that hostile READMEs name
+	b.size(390, 844)
 	for _, path := range pages {
 		b.goTo(path)
+		if over := eval[int](b, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); over > 0 {
+			t.Errorf("%.100s scrolls sideways by %d on a phone", path, over)
+		}
 		b.clean(path)
 	}
 }
