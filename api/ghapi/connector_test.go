@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-github/v89/github"
 
 	"gitferry/internal/ferry"
 	"gitferry/internal/gittest"
@@ -368,14 +369,19 @@ func TestWholeHistory(t *testing.T) {
 	}
 	t.Logf("our index has %d links more", more)
 
-	gh := w.github(w.token(root, allScopes))
-	list, resp, err := gh.Repositories.ListCommits(t.Context(), r.Owner, r.Name, nil)
-	w.must(err)
-	if len(list) != 30 || resp.NextPage != 2 {
-		t.Errorf("first page: %d commits, next %d", len(list), resp.NextPage)
-	}
 	repo := gittest.At(t, from)
-	first, last := strings.Fields(repo.Output("rev-list", "--max-count=1", "main"))[0], strings.Fields(repo.Output("rev-list", "--max-parents=0", "main"))[0]
+	tips := strings.Fields(repo.Output("rev-list", "--topo-order", "main"))
+	first, last, middle := tips[0], strings.Fields(repo.Output("rev-list", "--max-parents=0", "main"))[0], tips[len(tips)/2]
+	now := time.Now()
+	w.must(w.store.PutPullRequests(t.Context(), r.ID, []store.PullRequest{{Number: 7, Title: "STORM-1", Source: "refs/heads/topic", Destination: "refs/heads/main",
+		SourceOID: repo.OID("main"), DestinationOID: repo.OID("main~5"), MergeBase: repo.OID("main~5"), Status: "open", Author: "root", CreatedAt: now, UpdatedAt: now}}, nil))
+	names := strings.Fields(repo.Output("diff-tree", "--no-commit-id", "--name-only", "--root", "-r", "-m", "--first-parent", middle))
+	token := w.token(root, allScopes)
+	w.wholeByGoGithub(r, token, tips, names)
+	if cli := w.gh(t, token, r.Path(), w.mirror.Path(r.ID)); cli != nil {
+		wholeByGH(cli, r, tips, names)
+	}
+	gh := w.github(token)
 	cmpd, _, err := gh.Repositories.CompareCommits(t.Context(), r.Owner, r.Name, last, first, nil)
 	w.must(err)
 	if len(cmpd.Commits) != 250 || len(cmpd.Files) != 300 || cmpd.Commits[249].GetSHA() != first {
@@ -386,6 +392,73 @@ func TestWholeHistory(t *testing.T) {
 	for _, c := range found.Commits {
 		if !regexp.MustCompile(`(?i)storm-1\b`).MatchString(c.GetCommit().GetMessage()) {
 			t.Errorf("STORM-1 finds %q", c.GetCommit().GetMessage())
+		}
+	}
+}
+
+// wholeByGoGithub reads the whole history with go-github; tips are the commits
+// of main in order, files those of the one in the middle.
+func (w *world) wholeByGoGithub(r ferry.Repository, token string, tips, files []string) {
+	t := w.t.(*testing.T)
+	t.Helper()
+	gh, ctx := w.github(token), t.Context()
+	repos := everything(t, func(lo *github.ListOptions) ([]*github.Repository, *github.Response, error) {
+		return gh.Repositories.ListByOrg(ctx, r.Owner, &github.RepositoryListByOrgOptions{ListOptions: *lo})
+	})
+	branches := everything(t, func(lo *github.ListOptions) ([]*github.Branch, *github.Response, error) {
+		return gh.Repositories.ListBranches(ctx, r.Owner, r.Name, &github.BranchListOptions{ListOptions: *lo})
+	})
+	if len(repos) != 1 || len(branches) == 0 {
+		t.Errorf("%d repositories, %d branches", len(repos), len(branches))
+	}
+	commits := everything(t, func(lo *github.ListOptions) ([]*github.RepositoryCommit, *github.Response, error) {
+		return gh.Repositories.ListCommits(ctx, r.Owner, r.Name, &github.CommitsListOptions{ListOptions: *lo})
+	})
+	shas := make([]string, len(commits))
+	for i, c := range commits {
+		shas[i] = c.GetSHA()
+	}
+	if d := cmp.Diff(tips, shas); d != "" {
+		t.Errorf("commits by pages (-want +got):\n%s", d)
+	}
+	middle, _, err := gh.Repositories.GetCommit(ctx, r.Owner, r.Name, tips[len(tips)/2], nil)
+	w.must(err)
+	var names []string
+	for _, f := range middle.Files {
+		names = append(names, f.GetFilename())
+	}
+	if d := cmp.Diff(files, names); d != "" {
+		t.Errorf("files of a commit (-want +got):\n%s", d)
+	}
+	cmpd, _, err := gh.Repositories.CompareCommits(ctx, r.Owner, r.Name, tips[100], "main", nil)
+	w.must(err)
+	if cmpd.GetStatus() != "ahead" || cmpd.GetAheadBy() < 1 {
+		t.Errorf("comparison: %s by %d", cmpd.GetStatus(), cmpd.GetAheadBy())
+	}
+	pulls, _, err := gh.PullRequests.List(ctx, r.Owner, r.Name, nil)
+	w.must(err)
+	if len(pulls) != 1 || pulls[0].GetNumber() != 7 {
+		t.Errorf("pull requests: %v", pulls)
+	}
+}
+
+// wholeByGH is wholeByGoGithub with Debian's gh.
+func wholeByGH(gh *ghClient, r ferry.Repository, tips, files []string) {
+	gh.t.Helper()
+	path := "repos/" + r.Path()
+	for _, c := range []struct {
+		want string
+		args []string
+	}{
+		{r.Path(), []string{"api", "--paginate", "user/repos", "--jq", ".[].full_name"}},
+		{"main", []string{"api", "--paginate", path + "/branches", "--jq", `.[].name | select(. == "main")`}},
+		{strings.Join(tips, "\n"), []string{"api", "--paginate", path + "/commits", "--jq", ".[].sha"}},
+		{strings.Join(files, "\n"), []string{"api", path + "/commits/" + tips[len(tips)/2], "--jq", ".files[].filename"}},
+		{"ahead", []string{"api", path + "/compare/" + tips[100] + "...main", "--jq", ".status"}},
+		{"7", []string{"api", path + "/pulls", "--jq", ".[].number"}},
+	} {
+		if got := gh.run(c.args...); got != c.want {
+			gh.t.Errorf("gh %s printed\n%.300s\nwant\n%.300s", strings.Join(c.args, " "), got, c.want)
 		}
 	}
 }
