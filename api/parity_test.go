@@ -15,6 +15,8 @@ var pageActions = map[string]string{
 	"/login": "pages", "/logout": "endOwnSessions", "/setup": "pages",
 	"/admin/triggers":         "switchTriggers getTriggersAll getTriggers getTriggerAddress setTriggers renewTriggers renewInstallAddress renewTriggerAddress clearTriggerCalls",
 	"/admin/delivery/history": "sendHistory",
+	"/admin/webhooks":         "github changeSettings", "/admin/repositories/:id/webhooks/:hook": "github",
+	"/admin/oauth": "github",
 	"/settings": "askAddress removeOwnAddress changeOwnSettings setOwnPassword endOwnSession endOwnSessions setOwnJiraToken setDefault setOwnAWSCredential removeOwnAWSCredential " +
 		"addOwnKey removeOwnKey addOwnToken revokeOwnToken",
 	"/issues/:key/branches/new":            "createBranch setDefault",
@@ -66,6 +68,7 @@ var formWords = map[string]string{
 	"find": "searchIssues", "create": "createBranch", "reload": "branchForm", "save": "setPolicy", "try": "tryPolicy",
 	"switch": "switchTriggers", "show": "getTriggerAddress getTriggersAll getTriggers", "setup": "setTriggers", "clear": "clearTriggerCalls",
 	"mail": "askAddress", "unmail": "removeOwnAddress", "unask": "removeOwnAddress", "confirm": "confirmAddress", "refuse": "refuseAddress",
+	"ping": "github", "redeliver": "github", "private": "changeSettings",
 	"renew": "renewTriggers renewInstallAddress renewTriggerAddress", "unbind": "unbindUser",
 	"{{.Do}}": "setDefault", "{{.Make}}": "setDefault",
 }
@@ -74,6 +77,8 @@ var formWords = map[string]string{
 // API in GitHub's shape, has the same.
 var pageViews = map[string]string{
 	"/": "listPushes search", "/search": "search", "/search/issues": "searchIssues", "/repos": "listRepositories", "/help": "pages", "/_components": "pages", "/login": "pages", "/setup": "pages",
+	"/admin/webhooks": "github getSettings", "/admin/repositories/:id/webhooks/:hook": "github", "/admin/oauth": "github",
+	"/admin/repositories/:id/webhooks/:hook/deliveries/:delivery": "github",
 	"/login/oidc": "pages", "/login/oidc/callback": "pages",
 	"/static/:name":             "pages",
 	"/settings":                 "listOwnAddresses getSelf getOwnSettings listOwnKeys listOwnTokens listOwnSessions listDefaults listOwnAWSCredentials",

@@ -12,6 +12,7 @@ import (
 	"gitferry/internal/policy"
 	"gitferry/internal/pulls"
 	"gitferry/internal/store"
+	"gitferry/internal/webhook"
 )
 
 func (s *Server) getPolicy(c *call) (policy.Rules, error) { return s.Policy(c.ctx) }
@@ -89,6 +90,8 @@ type settings struct {
 	ShowMainBranch bool `json:"show_main_branch"`
 	// BranchNames is how names for new branches are made.
 	BranchNames pulls.Template `json:"branch_names"`
+	// PrivateWebhooks lets webhooks go to private addresses.
+	PrivateWebhooks bool `json:"webhooks_private_network"`
 }
 
 func (s *Server) getSettings(c *call) (settings, error) {
@@ -97,7 +100,7 @@ func (s *Server) getSettings(c *call) (settings, error) {
 	out.ShowRollup, out.ShowTags, out.ShowMainBranch = !pages.HideRollup, !pages.HideTags, pages.ShowMain
 	err = errors.Join(err, s.setting(c.ctx, outbox.SettingResolution, &out.Resolution),
 		s.setting(c.ctx, outbox.SettingPreventTransitions, &out.PreventTransitions),
-		s.setting(c.ctx, pulls.SettingTemplate, &out.BranchNames))
+		s.setting(c.ctx, pulls.SettingTemplate, &out.BranchNames), s.setting(c.ctx, webhook.SettingPrivateNetwork, &out.PrivateWebhooks))
 	return out, err
 }
 
@@ -121,6 +124,7 @@ type settingsPatch struct {
 	ShowTags           *bool           `json:"show_tags,omitempty"`
 	ShowMainBranch     *bool           `json:"show_main_branch,omitempty"`
 	BranchNames        *pulls.Template `json:"branch_names,omitempty"`
+	PrivateWebhooks    *bool           `json:"webhooks_private_network,omitempty"`
 }
 
 func (s *Server) changeSettings(c *call, in settingsPatch) (settings, error) {
@@ -158,6 +162,9 @@ func (s *Server) changeSettings(c *call, in settingsPatch) (settings, error) {
 	}
 	if in.BranchNames != nil {
 		err = errors.Join(err, s.Store.SetSetting(c.ctx, pulls.SettingTemplate, *in.BranchNames))
+	}
+	if in.PrivateWebhooks != nil {
+		err = errors.Join(err, s.Store.SetSetting(c.ctx, webhook.SettingPrivateNetwork, *in.PrivateWebhooks))
 	}
 	if err != nil {
 		return settings{}, err

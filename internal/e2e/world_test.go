@@ -409,13 +409,13 @@ func (w *world) api(method, path string, into any) error {
 func (w *world) waitIdle() {
 	w.t.Helper()
 	var state map[string]any
-	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		err := w.api("GET", "/api/v1/admin/state", &state)
 		if err == nil && state["idle"] == true {
 			return
 		}
 		if err != nil && strings.Contains(err.Error(), "403") || time.Now().After(end) {
-			w.t.Fatalf("not idle after two minutes: %v %v", err, state)
+			w.t.Fatalf("not idle after five minutes: %v %v", err, state)
 		}
 	}
 }
