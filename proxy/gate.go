@@ -79,16 +79,17 @@ func (p *push) checkObjects(ctx context.Context) error {
 	if err := failpoint.Hit("push.after_pack"); err != nil {
 		return err
 	}
-	synced := make(chan error, 1)
-	go func() { // ends by itself
-		if p.stored != nil {
-			synced <- p.stored.file.Sync()
-		} else {
-			synced <- git.SyncPacks(p.q.Objects())
-		}
-	}()
-	p.synced = synced
+	if p.stored == nil {
+		p.syncPacks()
+	}
 	return p.checkCommits(ctx)
+}
+
+// syncPacks begins to make the indexed pack durable.
+func (p *push) syncPacks() {
+	synced := make(chan error, 1)
+	go func() { synced <- git.SyncPacks(p.q.Objects()) }() // ends by itself
+	p.synced = synced
 }
 
 // checkCommits lists the new commits and looks for others in the pack.

@@ -19,7 +19,8 @@ import (
 // With gate.index: after (design decision D3) the scanner and the policy decide
 // about a push, and git index-pack with fsck reads the pack after the upstream
 // has taken it, before anything of it becomes readable. The pack lies in the
-// quarantine as it came. Its commits and tags, which the policy needs, are
+// quarantine as it came, not durably: what a power failure spoils is mended
+// like a pack that is found wrong, from the upstream. Its commits and tags, which the policy needs, are
 // stored beside it for git to list; they are thrown away with the quarantine.
 // A pack that this cannot be done with, because it holds very many commits or
 // a ref that points to something else, is indexed first as always.
@@ -137,15 +138,12 @@ func (p *push) indexStored(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	<-p.synced
 	f.Close()
 	p.packName, p.stored = name, nil
 	if err := os.Remove(f.Name()); err != nil {
 		return fmt.Errorf("removing an indexed pack: %w", err)
 	}
-	synced := make(chan error, 1)
-	go func() { synced <- git.SyncPacks(p.q.Objects()) }() // ends by itself
-	p.synced = synced
+	p.syncPacks()
 	return nil
 }
 
