@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"gitferry/internal/ferry"
@@ -118,8 +120,38 @@ func repositoryBy(ctx context.Context, q querier, where string, args ...any) (fe
 	return r, nil
 }
 
-// Repositories returns repositories by path.
+// A repositoryList is the list of all repositories as it was read last.
+type repositoryList struct {
+	mu      sync.Mutex
+	changes int64              // guarded by mu; count of changes before it was read
+	list    []ferry.Repository // guarded by mu; never changed, only replaced
+}
+
+// Repositories returns repositories by path. The list of all is kept from call
+// to call, until this process or another changes it.
 func (s *Store) Repositories(ctx context.Context, f RepositoryFilter) ([]ferry.Repository, error) {
+	if f != (RepositoryFilter{}) {
+		return s.repositories(ctx, f)
+	}
+	var changes int64
+	if err := s.r.QueryRowContext(ctx, `SELECT value FROM counter WHERE name = 'repositories'`).Scan(&changes); err != nil {
+		return nil, fmt.Errorf("reading repositories: %w", kind(err))
+	}
+	s.all.mu.Lock()
+	defer s.all.mu.Unlock()
+	if s.all.list == nil || s.all.changes != changes {
+		list, err := s.repositories(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		// What changed since the count was read is in the list, too: it is
+		// read once more than it had to be, never less.
+		s.all.changes, s.all.list = changes, list
+	}
+	return slices.Clone(s.all.list), nil
+}
+
+func (s *Store) repositories(ctx context.Context, f RepositoryFilter) ([]ferry.Repository, error) {
 	if f.Limit <= 0 {
 		f.Limit = -1 // SQLite: no limit
 	}

@@ -63,6 +63,7 @@ type Store struct {
 	log      *slog.Logger
 	instance string
 	turns    *turns
+	all      repositoryList
 }
 
 // Open opens the database at path, makes it if there is none (mode 0600), and

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -252,5 +254,47 @@ func TestCloneURLMovesWithoutSecrets(t *testing.T) {
 	check(t, s.UpdateRepository(ctx, r))
 	if !must(s.Credentials(ctx, i.ID))(t).GitPassword.IsZero() {
 		t.Error("another host kept the password")
+	}
+}
+
+// The list of all repositories is kept, and follows every change, also one by
+// another process.
+func TestRepositoriesFollowChanges(t *testing.T) {
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "gitferry.db")
+	c := &clock{t: time.Now()}
+	s, other := openAt(t, path, c), openAt(t, path, c)
+	r := testRepository(t, other)
+	list := func() []ferry.Repository {
+		t.Helper()
+		all := must(s.Repositories(ctx, RepositoryFilter{}))(t)
+		if direct := must(s.Repositories(ctx, RepositoryFilter{Limit: 100}))(t); !slices.Equal(all, direct) {
+			t.Errorf("the list kept is %v, the books hold %v", all, direct)
+		}
+		return all
+	}
+	if len(list()) != 1 {
+		t.Error("a new repository is not in the list")
+	}
+	list()[0].Name = "scribbled" // into a copy
+	for name, change := range map[string]func() error{
+		"degraded": func() error { return other.SetDegraded(ctx, r.ID, "nulInCommit in x") },
+		"settings": func() error { r.SmartCommits = !r.SmartCommits; return other.UpdateRepository(ctx, r) },
+		"slug": func() error {
+			i := must(other.Integration(ctx, r.IntegrationID))(t)
+			i.Slug = "elsewhere"
+			return other.UpdateIntegration(ctx, i, nil)
+		},
+		"missing": func() error { _, err := other.Missed(ctx, r.ID); return err },
+	} {
+		before := list()[0]
+		check(t, change())
+		if list()[0] == before {
+			t.Errorf("%s: the list did not follow", name)
+		}
+	}
+	check(t, other.RemoveRepository(ctx, r.ID))
+	if got := list(); len(got) != 0 {
+		t.Errorf("after the removal the list is %v", got)
 	}
 }
