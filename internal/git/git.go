@@ -31,6 +31,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"gitferry/internal/ferry"
@@ -52,6 +53,7 @@ type Runner struct {
 	lock    *os.File // inherited by every child, see ChildLock
 
 	killDelay time.Duration // killDelay but in tests
+	untraced  bool          // children cannot be started stopped; set by New
 }
 
 // New finds git on the PATH and checks its version. dir is a private directory
@@ -74,6 +76,10 @@ func New(ctx context.Context, dir string) (*Runner, error) {
 	r := &Runner{path: path, home: home, spawn: make(chan spawnRequest), lock: lock, killDelay: killDelay}
 	go spawner(r.spawn)
 	out, err := r.Output(ctx, Command{Args: []string{"version"}})
+	if exit := (*ExitError)(nil); errors.As(err, &exit) && exit.Signal == syscall.SIGSYS.String() {
+		r.untraced = true // a filter of system calls ends who wants to be traced
+		out, err = r.Output(ctx, Command{Args: []string{"version"}})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("asking git for its version: %w", err)
 	}

@@ -65,7 +65,7 @@ func (r *Runner) Start(ctx context.Context, c Command) (*Process, error) {
 	}
 	started := make(chan started, 1)
 	select {
-	case r.spawn <- spawnRequest{command, c, started}:
+	case r.spawn <- spawnRequest{command, c, r.untraced, started}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -140,9 +140,10 @@ func limit(pid int, c Command) {
 type spawnRequest struct {
 	// command makes the command, to be started under the eyes of its parent or
 	// not: a command cannot be started twice.
-	command func(traced bool) *exec.Cmd
-	c       Command
-	started chan<- started
+	command  func(traced bool) *exec.Cmd
+	c        Command
+	untraced bool
+	started  chan<- started
 }
 
 type started struct {
@@ -166,7 +167,7 @@ func spawner(requests <-chan spawnRequest) {
 // some containers, it is bounded right after its start.
 func (q spawnRequest) start() (*exec.Cmd, error) {
 	cmd := q.command(true)
-	if err := cmd.Start(); err != nil {
+	if q.untraced || cmd.Start() != nil {
 		cmd = q.command(false)
 		if err := cmd.Start(); err != nil {
 			return nil, err

@@ -106,24 +106,26 @@ func TestLimits(t *testing.T) {
 			}
 		}
 	}
-	// Not traced: as where a debugger watches.
-	q := spawnRequest{c: Command{}, command: func(traced bool) *exec.Cmd {
-		cmd := exec.Command("sleep", "0.2")
-		if traced {
-			cmd.Path = "/does/not/exist" // fails as a refused trace does
+	// Not traced: as where a debugger watches, or where it is known to fail.
+	for _, untraced := range []bool{false, true} {
+		q := spawnRequest{untraced: untraced, command: func(traced bool) *exec.Cmd {
+			cmd := exec.Command("sleep", "0.2")
+			if traced {
+				cmd.Path = "/does/not/exist" // fails as a refused trace does
+			}
+			return cmd
+		}}
+		cmd, err := q.start()
+		if err != nil {
+			t.Fatal(err)
 		}
-		return cmd
-	}}
-	cmd, err := q.start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", cmd.Process.Pid))
-	if err != nil || !strings.Contains(string(limits), fmt.Sprint(childAddressSpace)) {
-		t.Errorf("a child that is not traced is not bounded: %v\n%s", err, limits)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
+		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", cmd.Process.Pid))
+		if err != nil || !strings.Contains(string(limits), fmt.Sprint(childAddressSpace)) {
+			t.Errorf("a child that is not traced is not bounded: %v\n%s", err, limits)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
