@@ -7,6 +7,7 @@ import (
 	"gitferry/internal/ferry"
 	"gitferry/internal/pulls"
 	"gitferry/internal/store"
+	"gitferry/internal/weblink"
 )
 
 // person is who asks, in the words of package pulls.
@@ -59,7 +60,7 @@ type consoleLinks struct {
 // links makes console addresses of what the parameters name.
 func (s *Server) links(c *call) (consoleLinks, error) {
 	if c.repo.Region == "" { // a single git repository has no console
-		return consoleLinks{}, nil
+		return s.hostLinks(c)
 	}
 	l := codecommit.ConsoleLinks(c.repo.Region, "", c.repo.Name)
 	out := consoleLinks{Repository: l.Repository(), Branches: l.Branches(), Pulls: l.PullRequests()}
@@ -79,6 +80,32 @@ func (s *Server) links(c *call) (consoleLinks, error) {
 		out.File = l.FileAt(commit, path)
 	case path != "" && branch != "":
 		out.File = l.FileOn(branch, path)
+	}
+	if n := c.value("pull_request"); n != "" {
+		out.PullRequest = l.PullRequest(n)
+	}
+	return out, nil
+}
+
+// hostLinks makes the same of a single repository's templates.
+func (s *Server) hostLinks(c *call) (consoleLinks, error) {
+	t, err := weblink.Parse(c.repo.WebLinks)
+	if err != nil {
+		return consoleLinks{}, err
+	}
+	l, out := t.Links(), consoleLinks{}
+	if commit := c.value("commit"); commit != "" {
+		oid, err := ferry.ParseOID(commit)
+		if err != nil {
+			return out, badRequest("commit: want the 40 digits of a commit id")
+		}
+		out.Commit = l.Commit(oid.String())
+		if path := c.value("path"); path != "" {
+			out.File = l.File(weblink.File{Commit: oid.String(), Path: path})
+		}
+	}
+	if branch := c.value("branch"); branch != "" {
+		out.Branch = l.Branch(branch)
 	}
 	if n := c.value("pull_request"); n != "" {
 		out.PullRequest = l.PullRequest(n)

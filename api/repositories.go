@@ -12,6 +12,7 @@ import (
 
 	"gitferry/internal/ferry"
 	"gitferry/internal/store"
+	"gitferry/internal/weblink"
 )
 
 // repositoryPath begins the path of every route on one repository.
@@ -50,12 +51,14 @@ func (s *Server) getRepository(c *call) (repositoryDetail, error) {
 
 // repositoryPatch changes what it names.
 type repositoryPatch struct {
-	SmartCommits  *bool     `json:"smart_commits,omitempty"`
-	Enabled       *bool     `json:"enabled,omitempty"`
-	Projects      *[]string `json:"projects,omitempty"` // keys of Jira projects; empty: all
-	ReadOnly      *bool     `json:"read_only,omitempty"`
-	TagFilter     *string   `json:"tag_filter,omitempty"`
-	DefaultBranch *string   `json:"default_branch,omitempty"` // of a single repository; accounts have their own
+	SmartCommits *bool     `json:"smart_commits,omitempty"`
+	Enabled      *bool     `json:"enabled,omitempty"`
+	Projects     *[]string `json:"projects,omitempty"` // keys of Jira projects; empty: all
+	ReadOnly     *bool     `json:"read_only,omitempty"`
+	TagFilter    *string   `json:"tag_filter,omitempty"`
+	// WebLinks are templates of addresses at the host of a single repository.
+	WebLinks      *weblink.Templates `json:"web_links,omitempty"`
+	DefaultBranch *string            `json:"default_branch,omitempty"` // of a single repository; accounts have their own
 }
 
 func (s *Server) changeRepository(c *call, in repositoryPatch) (Repository, error) {
@@ -86,6 +89,15 @@ func (s *Server) changeRepository(c *call, in repositoryPatch) (Repository, erro
 			return Repository{}, &ferry.Message{Kind: ferry.ErrInvalid, Text: "the default branch of " + r.Path() + " is changed at its host"}
 		}
 		r.DefaultBranch = *in.DefaultBranch
+	}
+	if in.WebLinks != nil {
+		if r.Region != "" {
+			return Repository{}, &ferry.Message{Kind: ferry.ErrInvalid, Text: "the web links of " + r.Path() + " are those of the AWS console"}
+		}
+		if err := in.WebLinks.Check(); err != nil {
+			return Repository{}, err
+		}
+		r.WebLinks = in.WebLinks.String()
 	}
 	err := s.Store.UpdateRepository(c.ctx, r)
 	if err == nil && in.Projects != nil {

@@ -8,6 +8,7 @@ import (
 	"gitferry/internal/discovery"
 	"gitferry/internal/ferry"
 	"gitferry/internal/store"
+	"gitferry/internal/weblink"
 )
 
 // The shapes in which the API, and the command line with --json, show what the
@@ -69,17 +70,27 @@ type Repository struct {
 	Projects      []string              `json:"projects"` // keys of Jira projects it belongs to; empty: all
 	ReadOnly      bool                  `json:"read_only"`
 	TagFilter     string                `json:"tag_filter,omitempty"`
+	WebLinks      *weblink.Templates    `json:"web_links,omitempty"` // of a single repository: addresses at its host
 	IndexedAt     time.Time             `json:"indexed_at,omitzero"`
 	Degraded      string                `json:"degraded,omitempty"` // "MESSAGE-ID in OID" that git refuses of the upstream
 	FsckIgnore    string                `json:"fsck_ignore,omitempty"`
 	CreatedAt     time.Time             `json:"created_at"` // at the host, or when it was connected
 }
 
+// webLinksOf returns the templates of a repository, nil without any.
+func webLinksOf(r ferry.Repository) *weblink.Templates {
+	t, err := weblink.Parse(r.WebLinks)
+	if err != nil || t == (weblink.Templates{}) {
+		return nil
+	}
+	return &t
+}
+
 // RepositoryOf shows r.
 func RepositoryOf(r ferry.Repository) Repository {
 	return Repository{ID: r.ID, Path: r.Path(), Owner: r.Owner, Name: r.Name, Integration: r.IntegrationID, Region: r.Region,
 		UpstreamURL: r.CloneURL, DefaultBranch: r.DefaultBranch, State: r.State, SmartCommits: r.SmartCommits, IndexedAt: r.IndexedAt,
-		CreatedAt: r.CreatedAt, Projects: append([]string{}, strings.Fields(r.Projects)...), ReadOnly: r.ReadOnly, TagFilter: r.TagFilter,
+		CreatedAt: r.CreatedAt, Projects: append([]string{}, strings.Fields(r.Projects)...), ReadOnly: r.ReadOnly, TagFilter: r.TagFilter, WebLinks: webLinksOf(r),
 		Degraded: r.Degraded, FsckIgnore: r.FsckIgnore}
 }
 

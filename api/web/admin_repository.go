@@ -9,6 +9,7 @@ import (
 
 	"gitferry/internal/ferry"
 	"gitferry/internal/store"
+	"gitferry/internal/weblink"
 )
 
 type adminRepoView struct {
@@ -23,7 +24,8 @@ type adminRepoView struct {
 	Commits int
 	Keys    int
 	Fault   string
-	Single  bool     // a repository by its URL, not of an account
+	Single  bool // a repository by its URL, not of an account
+	Web     weblink.Templates
 	Known   []string // projects that Jira listed
 }
 
@@ -34,6 +36,12 @@ func (s *Server) repositoryOf(r *request) (ferry.Repository, error) {
 	}
 	return s.Store.Repository(r.ctx(), ferry.RepositoryID(id))
 }
+
+// WebFields are the templates of addresses at the host, for the form.
+func (v *adminRepoView) WebFields() []weblink.Field { return v.Web.Fields() }
+
+// Providers are the hosts that fill these in.
+func (v *adminRepoView) Providers() []weblink.Provider { return weblink.Providers() }
 
 // adminRepository shows and changes what is done with a repository.
 func (s *Server) adminRepository(r *request) error {
@@ -62,6 +70,9 @@ func (s *Server) adminRepoView(r *request, repo ferry.Repository) (adminRepoView
 		v.View = repoPath(repo)
 	}
 	v.Single = repo.Region == ""
+	if v.Web, err = weblink.Parse(repo.WebLinks); err != nil {
+		v.Web = weblink.Templates{}
+	}
 	if v.Known, _, _, err = s.Store.Projects(r.ctx()); err != nil {
 		return v, err
 	}
@@ -88,13 +99,32 @@ func (s *Server) adminRepositoryPost(r *request) error {
 			repo.State = ferry.RepositoryEnabled
 		}
 	}
-	refuse := func(why string) error {
+	var links weblink.Templates
+	for _, f := range links.Fields() {
+		*f.Value = r.form("web_" + f.ID)
+	}
+	show := func(status int, why string) error {
 		v, err := s.adminRepoView(r, repo)
 		if err != nil {
 			return err
 		}
-		v.Problem = why
-		return s.render(r, http.StatusUnprocessableEntity, "admin_repository", &v)
+		v.Problem, v.Web = why, links
+		return s.render(r, status, "admin_repository", &v)
+	}
+	refuse := func(why string) error { return show(http.StatusUnprocessableEntity, why) }
+	if repo.Region == "" {
+		if r.form("fill") != "" { // the form comes back, nothing is saved
+			for _, p := range weblink.Providers() {
+				if p.ID == r.form("web_provider") {
+					links = p.Templates
+				}
+			}
+			return show(http.StatusOK, "")
+		}
+		if err := links.Check(); err != nil {
+			return refuse(text(err))
+		}
+		repo.WebLinks = links.String()
 	}
 	if repo.Projects, err = projectsOfForm(r); err != nil {
 		repo.Projects = r.form("projects")

@@ -67,3 +67,37 @@ func TestRepositorySettings(t *testing.T) {
 	b.page("/issues/OPS-2", "OPS-2</a> on main")
 	post(http.StatusUnprocessableEntity, features, "restrict", "1", "projects", "-")
 }
+
+// The links of a single repository come from templates: a provider fills them
+// in, what it leaves to replace is asked for, and pages use them at once.
+func TestWebLinks(t *testing.T) {
+	w := newWorld(t)
+	w.user("root", ferry.LevelAdmin, true)
+	b := w.as("root")
+	i, err := w.store.AddIntegration(t.Context(), ferry.Integration{Slug: "tools", Kind: ferry.KindGit, GitEndpoint: "http://127.0.0.1:1/tools.git", PrivateNetwork: true}, ferry.Credentials{})
+	w.must(err)
+	repo, err := w.store.AddRepository(t.Context(), ferry.Repository{IntegrationID: i.ID, Name: "tools", HostID: "t", CloneURL: "http://127.0.0.1:1/tools.git"})
+	w.must(err)
+	path := repositoryAdminPath(repo.ID)
+	b.page(path, "Web links", "Changeset Format", ">gitweb<")
+	status, body, _ := b.post(path, "enabled", "1", "fill", "1", "web_provider", "gitea")
+	if status != http.StatusOK || !strings.Contains(body, `value="https://&lt;host&gt;/&lt;owner&gt;/&lt;repository&gt;/commit/${rev}"`) {
+		t.Errorf("filling in: %d\n%s", status, body)
+	}
+	status, body, _ = b.post(path, "enabled", "1", "web_branch", "https://git.example.com/<owner>/x/${branch}")
+	if status != http.StatusUnprocessableEntity || !strings.Contains(body, "Branch Format: replace what stands between") {
+		t.Errorf("with a mark left: %d", status)
+	}
+	if status, _, _ = b.post(path, "enabled", "1", "web_changeset", "https://git.example.com/me/x/commit/${rev}", "web_branch", "https://git.example.com/me/x/src/branch/${branch}"); status != http.StatusSeeOther {
+		t.Fatalf("saving: %d", status)
+	}
+	repo, err = w.store.Repository(t.Context(), repo.ID)
+	w.must(err)
+	if got := console(repo).Branch("a/b c"); got != "https://git.example.com/me/x/src/branch/a/b%20c" {
+		t.Errorf("branch at the host: %q", got)
+	}
+	if got := console(repo).Commit("abc") + console(repo).Tag("v1") + console(repo).Repository(); got != "https://git.example.com/me/x/commit/abc" {
+		t.Errorf("commit, tag and repository at the host: %q", got)
+	}
+	b.page(path, `value="https://git.example.com/me/x/commit/${rev}"`)
+}

@@ -11,6 +11,7 @@ import (
 	"gitferry/internal/codecommit"
 	"gitferry/internal/ferry"
 	"gitferry/internal/store"
+	"gitferry/internal/weblink"
 )
 
 const perPage = 10 // rows of a list of repositories
@@ -141,11 +142,25 @@ func repoState(repo ferry.Repository, failure error, copied, empty bool) lozenge
 	return lozenge{"ok", "INDEXED"}
 }
 
-// console makes the addresses of a repository's pages at AWS; those of a
-// single git repository are empty.
-func console(repo ferry.Repository) codecommit.Links {
+// hostLinks makes addresses of a repository's pages at its host; those that
+// are not known are empty.
+type hostLinks interface {
+	Repository() string
+	Commit(id string) string
+	Branch(name string) string
+	Tag(name string) string
+	PullRequest(number string) string
+}
+
+// console makes the addresses of a repository's pages at AWS, and those of a
+// single git repository by its templates.
+func console(repo ferry.Repository) hostLinks {
 	if repo.Region == "" {
-		return codecommit.Links{}
+		t, err := weblink.Parse(repo.WebLinks)
+		if err != nil {
+			t = weblink.Templates{}
+		}
+		return t.Links()
 	}
 	return codecommit.ConsoleLinks(repo.Region, "", repo.Name)
 }

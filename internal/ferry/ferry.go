@@ -216,6 +216,9 @@ type Repository struct {
 	// TagFilter is a regular expression: only tags whose names match are shown
 	// with issues. Empty: the newest ones are.
 	TagFilter string
+	// WebLinks are the templates of addresses at the host of a single git
+	// repository, as package weblink writes them. Empty: none.
+	WebLinks string
 	// IndexedAt is when the first index was complete; zero before that.
 	IndexedAt time.Time
 	// Degraded says which object of upstream's git refuses, as "MESSAGE-ID in

@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"internal/git":         {"internal/ferry"},
 	"internal/smartcommit": {"internal/ferry"},
 	"internal/codecommit":  {"internal/ferry"},
+	"internal/weblink":     {"internal/ferry"},
 	"internal/jira":        {"internal/ferry"},
 	"internal/store":       {"internal/ferry", "internal/failpoint"},
 	"internal/upstream":    {"internal/ferry", "internal/pktline"},
@@ -53,8 +54,8 @@ var allowed = map[string][]string{
 	// index, outbox, codecommit and upstream are for the tests of ghapi, which
 	// compare with the first and reach a stand-in with the others.
 	"api/ghapi": {"internal/ferry", "internal/codecommit", "internal/filelist", "internal/ghshape", "internal/git", "internal/index", "internal/issues", "internal/outbox", "internal/pktline", "internal/pulls", "internal/smartcommit", "internal/store", "internal/upstream", "internal/webhook", "mirror"},
-	"api/web":   {"internal/ferry", "internal/codecommit", "internal/discovery", "internal/doctor", "internal/filelist", "internal/git", "internal/index", "internal/issues", "internal/jira", "internal/outbox", "internal/policy", "internal/pulls", "internal/smartcommit", "internal/store", "internal/triggers", "internal/upstream", "internal/webhook", "mirror"},
-	"api":       {"api/ghapi", "api/web", "internal/ferry", "internal/codecommit", "internal/discovery", "internal/doctor", "internal/git", "internal/index", "internal/issues", "internal/jira", "internal/outbox", "internal/policy", "internal/pulls", "internal/smartcommit", "internal/sns", "internal/store", "internal/triggers", "internal/upstream", "internal/webhook", "mirror"},
+	"api/web":   {"internal/ferry", "internal/codecommit", "internal/discovery", "internal/doctor", "internal/filelist", "internal/git", "internal/index", "internal/issues", "internal/jira", "internal/outbox", "internal/policy", "internal/pulls", "internal/smartcommit", "internal/store", "internal/triggers", "internal/upstream", "internal/webhook", "internal/weblink", "mirror"},
+	"api":       {"api/ghapi", "api/web", "internal/ferry", "internal/codecommit", "internal/discovery", "internal/doctor", "internal/git", "internal/index", "internal/issues", "internal/jira", "internal/outbox", "internal/policy", "internal/pulls", "internal/smartcommit", "internal/sns", "internal/store", "internal/triggers", "internal/upstream", "internal/webhook", "internal/weblink", "mirror"},
 
 	// The stand-ins share no code with the clients they are tested with.
 	"internal/sandbox/faults":     {},

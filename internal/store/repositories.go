@@ -94,7 +94,7 @@ func (s *Store) created(r ferry.Repository) time.Time {
 
 const repositoryColumns = `
 	r.id, r.integration_id, i.slug, r.name, r.region, r.host_id, r.clone_url, r.default_branch, r.state, r.smart_commits, r.indexed_at, r.created_at,
-	r.projects, r.read_only, r.tag_filter, r.degraded, r.fsck_ignore`
+	r.projects, r.read_only, r.tag_filter, r.web_links, r.degraded, r.fsck_ignore`
 
 const selectRepository = `SELECT ` + repositoryColumns + `
 	FROM repository r JOIN integration i ON i.id = r.integration_id`
@@ -103,7 +103,7 @@ const selectRepository = `SELECT ` + repositoryColumns + `
 func repositoryFields(r *ferry.Repository) []any {
 	return []any{
 		&r.ID, &r.IntegrationID, &r.Owner, &r.Name, &r.Region, &r.HostID, &r.CloneURL, &r.DefaultBranch, &r.State, &r.SmartCommits, stamp{&r.IndexedAt},
-		stamp{&r.CreatedAt}, &r.Projects, &r.ReadOnly, &r.TagFilter, &r.Degraded, &r.FsckIgnore,
+		stamp{&r.CreatedAt}, &r.Projects, &r.ReadOnly, &r.TagFilter, &r.WebLinks, &r.Degraded, &r.FsckIgnore,
 	}
 }
 
@@ -227,10 +227,10 @@ func (s *Store) UpdateRepository(ctx context.Context, r ferry.Repository) error 
 		if _, err := tx.ExecContext(ctx, `
 			UPDATE repository SET
 				name = ?, region = ?, host_id = ?, clone_url = ?, default_branch = ?, state = ?, smart_commits = ?,
-				projects = ?, read_only = ?, tag_filter = ?, fsck_ignore = ?, created_at = COALESCE(NULLIF(?, 0), created_at)
+				projects = ?, read_only = ?, tag_filter = ?, web_links = ?, fsck_ignore = ?, created_at = COALESCE(NULLIF(?, 0), created_at)
 			WHERE id = ?`,
 			r.Name, r.Region, r.HostID, r.CloneURL, r.DefaultBranch, r.State, r.SmartCommits,
-			r.Projects, r.ReadOnly, r.TagFilter, r.FsckIgnore, ms(r.CreatedAt), r.ID); err != nil {
+			r.Projects, r.ReadOnly, r.TagFilter, r.WebLinks, r.FsckIgnore, ms(r.CreatedAt), r.ID); err != nil {
 			return err
 		}
 		if i.Kind == ferry.KindGit && origin(before.CloneURL) != origin(r.CloneURL) {
