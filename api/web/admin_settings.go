@@ -18,6 +18,9 @@ type PageSettings struct {
 	HideRollup bool `json:"hide_rollup,omitempty"`
 	HideTags   bool `json:"hide_tags,omitempty"`
 	ShowMain   bool `json:"show_main,omitempty"` // list the main branch in the panel
+	HidePanel  bool `json:"hide_panel,omitempty"`
+	// HideBrowser hides the pages of repositories from all but administrators.
+	HideBrowser bool `json:"hide_browser,omitempty"`
 }
 
 // pageSettings reads the settings of the pages.
@@ -36,6 +39,7 @@ type settingsView struct {
 	Template   pulls.Template
 	Unknown    []string // variables of the template without meaning
 	G          PageSettings
+	Actions    pulls.Actions
 	Resolution string
 	Prevent    bool
 	Processor  string // "" while no Jira is connected
@@ -48,6 +52,9 @@ func (s *Server) adminSettings(r *request) error {
 	v := settingsView{page: s.page(r, "General settings", "admin"), Section: "settings", Resolution: outbox.DefaultResolution, PublicURL: s.PublicURL, SSHHost: s.SSHHost}
 	var err error
 	if v.G, err = s.pageSettings(r); err != nil {
+		return err
+	}
+	if v.Actions, err = s.Pulls.Actions(r.ctx()); err != nil {
 		return err
 	}
 	for key, into := range map[string]any{outbox.SettingResolution: &v.Resolution, outbox.SettingPreventTransitions: &v.Prevent, pulls.SettingTemplate: &v.Template} {
@@ -76,7 +83,7 @@ func (s *Server) adminSettings(r *request) error {
 }
 
 func (s *Server) adminSettingsPost(r *request) error {
-	g := PageSettings{HideRollup: !r.ticked("rollup"), HideTags: !r.ticked("tags"), ShowMain: r.ticked("show_main")}
+	g := PageSettings{HideRollup: !r.ticked("rollup"), HideTags: !r.ticked("tags"), ShowMain: r.ticked("show_main"), HidePanel: !r.ticked("panel"), HideBrowser: !r.ticked("browser")}
 	resolution := r.form("resolution")
 	if resolution == "" || len(resolution) > 255 {
 		return &ferry.Message{Kind: ferry.ErrInvalid, Text: "Enter the name of a resolution, for example Done."}
@@ -86,7 +93,7 @@ func (s *Server) adminSettingsPost(r *request) error {
 	if err := template.Validate(); err != nil {
 		return err
 	}
-	for key, value := range map[string]any{SettingPages: g, pulls.SettingTemplate: template, outbox.SettingResolution: resolution, outbox.SettingPreventTransitions: r.ticked("prevent")} {
+	for key, value := range map[string]any{SettingPages: g, pulls.SettingTemplate: template, pulls.SettingActions: pulls.Actions{NoBranches: !r.ticked("branches"), NoPulls: !r.ticked("pulls")}, outbox.SettingResolution: resolution, outbox.SettingPreventTransitions: r.ticked("prevent")} {
 		if err := s.Store.SetSetting(r.ctx(), key, value); err != nil {
 			return err
 		}
@@ -106,4 +113,15 @@ func (s *Server) adminSettingsPost(r *request) error {
 	}
 	s.audit(r, "settings.update", "general settings", "")
 	return s.done(r, "/admin/settings", "Updated.")
+}
+
+// adminClear withdraws from Jira what it shows of all repositories.
+func (s *Server) adminClear(r *request) error {
+	n, err := s.Store.QueueWithdrawal(r.ctx())
+	if err != nil {
+		return err
+	}
+	s.Index.Ring()
+	s.audit(r, "delivery.clear", "deliveries", "")
+	return s.done(r, "/admin/delivery", "What Jira shows of "+plural(n, "repository", "repositories")+" is withdrawn. Jira Cloud may take up to an hour. Send history brings it back.")
 }

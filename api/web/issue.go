@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gitferry/internal/ferry"
+	"gitferry/internal/pulls"
 	"gitferry/internal/store"
 )
 
@@ -43,6 +44,7 @@ type issueView struct {
 	Failing  []problemRow // repositories whose index is not up to date
 	Unknown  bool         // Jira says that there is no such issue
 	MayMake  bool         // branches and pull requests
+	Off      pulls.Actions
 	ByHand   []store.HandLink
 	NoDev    bool // Jira does not let the reader see development information
 	G        PageSettings
@@ -91,6 +93,9 @@ func (s *Server) issue(r *request) error {
 		return s.render(r, http.StatusOK, "issue", &v)
 	}
 	v.MayMake = slices.ContainsFunc(repos, func(repo ferry.Repository) bool { return repo.Region != "" && r.can(ferry.ActionPush, repo.Path()) })
+	if v.Off, err = s.Pulls.Actions(ctx); err != nil {
+		return err
+	}
 	names := namesOf(repos)
 	if v.ByHand, err = s.Store.HandLinksOf(ctx, key); err != nil {
 		return err

@@ -58,6 +58,8 @@ func jobWords(op store.JobOp) string {
 		return "First copy and index"
 	case store.OpPurge:
 		return "Purge"
+	case store.OpWithdraw:
+		return "Withdraw from Jira"
 	case store.OpHistory:
 		return "Send history"
 	case store.OpUpkeep:

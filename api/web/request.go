@@ -146,6 +146,11 @@ func (s *Server) admitRepository(r *request, n need) error {
 	if !r.can(ferry.ActionRead, repo.Path()) {
 		return ferry.ErrNotFound
 	}
+	if g, err := s.pageSettings(r); err != nil {
+		return err
+	} else if g.HideBrowser && !r.admin() {
+		return ferry.ErrNotFound
+	}
 	if n == pushRepo && !r.can(ferry.ActionPush, repo.Path()) {
 		return ferry.ErrDenied
 	}

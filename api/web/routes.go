@@ -93,6 +93,7 @@ var routes = []route{
 	{post, "/admin/policy", administrator, (*Server).adminPolicyPost},
 	{get, "/admin/settings", administrator, (*Server).adminSettings},
 	{post, "/admin/settings", administrator, (*Server).adminSettingsPost},
+	{post, "/admin/settings/clear", administrator, (*Server).adminClear},
 	{get, "/admin/jira", administrator, (*Server).adminJira},
 	{post, "/admin/jira", administrator, (*Server).adminJiraPost},
 	{post, "/admin/jira/test", administrator, (*Server).adminJiraTest},

@@ -129,7 +129,7 @@ func (c connector) withdraw(ctx context.Context, id ferry.RepositoryID) (waiting
 			switch {
 			case d.Kind == "action":
 			case len(d.Keys) > 0:
-				change.Entities = append(change.Entities, store.Entity{Repository: id, Kind: store.EntityKind(d.Kind), EntityID: d.EntityID})
+				change.Entities = append(change.Entities, store.Entity{Repository: id, Kind: store.EntityKind(d.Kind), EntityID: d.EntityID, Gone: true})
 				waiting++
 			case d.State != string(store.EntityDone) && d.State != string(store.EntityDead):
 				waiting++

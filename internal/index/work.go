@@ -102,6 +102,12 @@ func (x *Index) do(ctx context.Context, job store.Job, p *progress) error {
 		return errors.Join(err, x.plan(ctx, repo, job, p, moved, err))
 	case store.OpPurge:
 		return x.Mirror.Purge(ctx, repo)
+	case store.OpWithdraw:
+		err := x.Store.Withdraw(ctx, repo.ID)
+		if x.Queued != nil {
+			x.Queued()
+		}
+		return err
 	case store.OpHistory:
 		return x.sendHistory(ctx, repo)
 	case store.OpUpkeep:

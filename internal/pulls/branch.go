@@ -42,6 +42,9 @@ type Branch struct {
 // a right or a permission is missing and ferry.ErrUnavailable if the host
 // cannot be reached; the text says what to do.
 func (h *Host) CreateBranch(ctx context.Context, who Person, n NewBranch) (Branch, error) {
+	if err := h.mayBranch(ctx); err != nil {
+		return Branch{}, err
+	}
 	i, err := h.account(ctx, who, n.Repository)
 	if err != nil {
 		return Branch{}, err
@@ -201,6 +204,9 @@ func (h *Host) planDeletion(ctx context.Context, repo ferry.Repository, name str
 // in the mirror under a hidden ref for KeepDeleted. Errors are those of
 // PlanDeletion and CreateBranch.
 func (h *Host) DeleteBranch(ctx context.Context, who Person, repo ferry.Repository, name string, tip ferry.OID) (Deletion, error) {
+	if err := h.mayBranch(ctx); err != nil {
+		return Deletion{}, err
+	}
 	i, err := h.account(ctx, who, repo)
 	if err != nil {
 		return Deletion{}, err

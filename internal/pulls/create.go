@@ -79,6 +79,9 @@ func shorten(s string, n int) string {
 // when CreatePull returns. A repeat with the same token returns the one that
 // was made. Errors are those of CreateBranch.
 func (h *Host) CreatePull(ctx context.Context, who Person, n NewPull) (Pull, error) {
+	if err := h.mayPull(ctx); err != nil {
+		return Pull{}, err
+	}
 	i, err := h.account(ctx, who, n.Repository)
 	if err != nil {
 		return Pull{}, err

@@ -117,7 +117,8 @@ type Entity struct {
 	Repository ferry.RepositoryID
 	Kind       EntityKind
 	EntityID   string           // commit: 40 digits; branch: full ref name; pull request: number
-	Keys       []ferry.IssueKey // empty: withdraw it
+	Keys       []ferry.IssueKey // empty: withdraw it, unless it has keys by hand
+	Gone       bool             // withdraw it, whatever people decided
 	// Version is the next value of a persistent counter, set by the store:
 	// it grows over all entities whatever the clock does.
 	Version  int64

@@ -19,6 +19,7 @@ const (
 	OpCopy        JobOp = "copy"
 	OpPurge       JobOp = "purge"
 	OpUpkeep      JobOp = "upkeep"
+	OpWithdraw    JobOp = "withdraw"    // take back what Jira shows of the repository
 	OpHistory     JobOp = "history"     // tell Jira of the repository once more; see SendHistory
 	OpIntegration JobOp = "integration" // look at an account
 	OpTriggers    JobOp = "triggers"    // set up, or take away, an account's triggers
@@ -76,7 +77,7 @@ func (s *Store) Enqueue(ctx context.Context, j Job) (id int64, err error) {
 
 func enqueue(ctx context.Context, tx *sql.Tx, j Job, now time.Time) (id int64, err error) {
 	switch j.Op {
-	case OpSync, OpReindex, OpCopy, OpPurge, OpUpkeep, OpHistory, OpIntegration, OpTriggers:
+	case OpSync, OpReindex, OpCopy, OpPurge, OpUpkeep, OpHistory, OpWithdraw, OpIntegration, OpTriggers:
 	default:
 		return 0, invalid("operation %.40q of a job", j.Op)
 	}

@@ -66,6 +66,9 @@ func (x *indexing) queueEntity(e Entity) error {
 		return invalid("entity kind %.40q: want commit, branch or pull_request", e.Kind)
 	}
 	decided, err := x.withHand(e.Kind, e.EntityID, e.Keys)
+	if e.Gone {
+		decided = nil
+	}
 	if err != nil {
 		return fmt.Errorf("queueing %s %s: %w", e.Kind, e.EntityID, err)
 	}

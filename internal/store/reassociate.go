@@ -55,12 +55,22 @@ func (s *Store) QueueHistory(ctx context.Context, since time.Time) (int, error) 
 	if err := s.SetSetting(ctx, SettingHistorySince, since); err != nil {
 		return 0, err
 	}
+	return s.queueForAll(ctx, OpHistory)
+}
+
+// QueueWithdrawal queues OpWithdraw for all enabled repositories, and returns
+// how many they are.
+func (s *Store) QueueWithdrawal(ctx context.Context) (int, error) {
+	return s.queueForAll(ctx, OpWithdraw)
+}
+
+func (s *Store) queueForAll(ctx context.Context, op JobOp) (int, error) {
 	repos, err := s.Repositories(ctx, RepositoryFilter{State: ferry.RepositoryEnabled})
 	if err != nil {
 		return 0, err
 	}
 	for _, r := range repos {
-		if _, err := s.Enqueue(ctx, Job{Repository: r.ID, Op: OpHistory, Source: "manual", Priority: 2}); err != nil {
+		if _, err := s.Enqueue(ctx, Job{Repository: r.ID, Op: op, Source: "manual", Priority: 2}); err != nil {
 			return 0, err
 		}
 	}
@@ -154,4 +164,35 @@ func (x *indexing) requeueIfOther(o Object) error {
 		keys = nil
 	}
 	return x.queueEntity(Entity{Repository: x.repo, Kind: o.Kind, EntityID: o.ID, Keys: keys, Backfill: true})
+}
+
+// Withdraw queues the withdrawal from Jira of all that it shows of a
+// repository, which SendHistory undoes.
+func (s *Store) Withdraw(ctx context.Context, repo ferry.RepositoryID) error {
+	what := fmt.Sprintf("withdrawing repository %d", repo)
+	for more := true; more; {
+		err := s.write(ctx, what, func(tx *sql.Tx) error {
+			x := s.indexing(ctx, tx, repo)
+			var list []struct {
+				Kind EntityKind
+				ID   string
+			}
+			if err := x.row([]any{jsonColumn{&list}}, `
+				SELECT json_group_array(json_object('Kind', kind, 'ID', entity_id)) FROM (
+					SELECT kind, entity_id FROM entity WHERE repository_id = ? AND keys <> '[]' LIMIT ?)`, repo, removeChunk); err != nil {
+				return err
+			}
+			more = len(list) > 0
+			for _, o := range list {
+				if err := x.queueEntity(Entity{Repository: repo, Kind: o.Kind, EntityID: o.ID, Gone: true, Backfill: true}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -111,3 +111,38 @@ func TestProjectsOfARepository(t *testing.T) {
 		t.Errorf("a connected repository has the projects %q", list[0].Projects)
 	}
 }
+
+// All that Jira shows of a repository is withdrawn, also what is there by
+// hand alone, and comes back when the history is sent.
+func TestWithdraw(t *testing.T) {
+	s, c := testStore(t)
+	ctx := t.Context()
+	r := testRepository(t, s)
+	must(s.Apply(ctx, Change{Repository: r.ID, Updates: []ferry.RefUpdate{{Name: main, New: oid("b")}},
+		Commits: []Commit{testCommit("a", c.t, "DEMO-1"), testCommit("b", c.t)}, Entities: []Entity{commitEntity("a", "DEMO-1")}}))(t)
+	must(s.LinkByHand(ctx, Object{Repository: r.ID, Kind: EntityCommit, ID: oid("b").String()}, ferry.User{Name: "root"}, []ferry.IssueKey{"DEMO-2"}, nil))(t)
+	deliver := func() map[string]int {
+		t.Helper()
+		got := make(map[string]int)
+		var results []EntityResult
+		for _, e := range must(s.ClaimEntities(ctx, "boot", time.Minute, 100))(t) {
+			got[e.EntityID] = len(e.Keys)
+			results = append(results, EntityResult{ID: e.ID, Version: e.Version, State: EntityDone, DeliveredKeys: e.Keys})
+		}
+		check(t, s.SaveEntities(ctx, results))
+		return got
+	}
+	all := map[string]int{oid("a").String(): 1, oid("b").String(): 1, string(main): 1}
+	if diff := cmp.Diff(all, deliver()); diff != "" {
+		t.Fatalf("at first (-want +got):\n%s", diff)
+	}
+	check(t, s.Withdraw(ctx, r.ID))
+	check(t, s.Withdraw(ctx, r.ID)) // nothing is left
+	if diff := cmp.Diff(map[string]int{oid("a").String(): 0, oid("b").String(): 0, string(main): 0}, deliver()); diff != "" {
+		t.Errorf("withdrawn (-want +got):\n%s", diff)
+	}
+	check(t, s.SendHistory(ctx, r.ID, time.Time{}))
+	if diff := cmp.Diff(all, deliver()); diff != "" {
+		t.Errorf("sent once more (-want +got):\n%s", diff)
+	}
+}
