@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // An association by hand reaches Jira once, stays there through a reindex and
@@ -114,4 +115,28 @@ func TestCommandsOfOtherProjects(t *testing.T) {
 		t.Errorf("%d comments on DEMO-3, %d effects on OPS-3, want 1 and 0", here, there)
 	}
 	w.consistent()
+}
+
+// A repository with an association by hand can be disconnected: what Jira has
+// of it is withdrawn first.
+func TestDisconnectWhatIsLinkedByHand(t *testing.T) {
+	w := newWorld(t, options{})
+	work := filepath.Join(t.TempDir(), "work")
+	w.git("alice", w.dir, "clone", "-q", w.url("us-east-1/demo"), work)
+	w.git("alice", work, "commit", "-q", "--allow-empty", "-m", "no key")
+	w.git("alice", work, "push", "-q", "origin", "HEAD:main")
+	oid := w.oid(work, "HEAD")
+	w.waitIdle()
+	in := map[string]any{"kind": "commit", "id": oid, "add": []string{"DEMO-9"}}
+	if code := w.ask("POST", "/repositories/us-east-1/demo/associations", in, nil); code != 200 {
+		t.Fatalf("adding DEMO-9: %d", code)
+	}
+	w.waitIdle()
+	within(t, 20*time.Second, "the repository is disconnected", func() bool {
+		var removal struct{ Removed bool }
+		return w.ask("DELETE", "/repositories/us-east-1/demo", nil, &removal) == 200 && removal.Removed
+	})
+	if n := w.effects("devinfo repository .* 1 entities deleted"); n != 2 {
+		t.Errorf("%d entities were withdrawn, want the commit and the branch", n)
+	}
 }
