@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gitferry/api/web"
 	"gitferry/internal/discovery"
 	"gitferry/internal/ferry"
 	"gitferry/internal/git"
@@ -67,22 +68,22 @@ func newWorld(t *testing.T) *world {
 	m := &mirror.Dir{Root: dir, Git: g, Dialer: dialer, Target: d.Target, Log: log}
 	sites := &outbox.Sites{Store: w.store}
 	options := func(context.Context) (smartcommit.Options, error) { return smartcommit.Options{}, nil }
-	w.server = New(Config{Registry: prometheus.NewRegistry(), Store: w.store, Mirror: m, Git: g, Dialer: dialer, Discovery: d, Index: &index.Index{Store: w.store},
-		Triggers: &triggers.Triggers{Store: w.store, Client: d.Client, PublicURL: "http://ferry.example", Log: log},
-		Outbox:   &outbox.Outbox{Store: w.store, Sites: sites}, Issues: &issues.Lookup{Store: w.store, Sites: sites},
-		PublicURL: "http://ferry.example", Version: "test", TrustClearText: func(string) bool { return true }, ParseOptions: options,
-		Policy: func(ctx context.Context) (policy.Rules, error) {
-			r := policy.DefaultRules()
-			if err := w.store.Setting(ctx, "policy", &r); err != nil {
-				return policy.DefaultRules(), nil
-			}
-			return r, nil
-		},
-		SetPolicy: func(ctx context.Context, r policy.Rules) error { return w.store.SetSetting(ctx, "policy", r) },
-		AddSSHKey: func(ctx context.Context, user ferry.UserID, name, line string) (store.SSHKey, error) {
-			return w.store.AddSSHKey(ctx, store.SSHKey{User: user, Name: name, Type: "ssh-ed25519", Fingerprint: "SHA256:" + name, Public: line})
-		},
-		Log: log})
+	w.server = New(Config{Registry: prometheus.NewRegistry(),
+		Triggers: &triggers.Triggers{Store: w.store, Client: d.Client, PublicURL: "http://ferry.example", Log: log}, Config: web.Config{Store: w.store, Mirror: m, Git: g, Dialer: dialer, Discovery: d, Index: &index.Index{Store: w.store},
+			Outbox: &outbox.Outbox{Store: w.store, Sites: sites}, Issues: &issues.Lookup{Store: w.store, Sites: sites},
+			PublicURL: "http://ferry.example", Version: "test", TrustClearText: func(string) bool { return true }, ParseOptions: options,
+			Policy: func(ctx context.Context) (policy.Rules, error) {
+				r := policy.DefaultRules()
+				if err := w.store.Setting(ctx, "policy", &r); err != nil {
+					return policy.DefaultRules(), nil
+				}
+				return r, nil
+			},
+			SetPolicy: func(ctx context.Context, r policy.Rules) error { return w.store.SetSetting(ctx, "policy", r) },
+			AddSSHKey: func(ctx context.Context, user ferry.UserID, name, line string) (store.SSHKey, error) {
+				return w.store.AddSSHKey(ctx, store.SSHKey{User: user, Name: name, Type: "ssh-ed25519", Fingerprint: "SHA256:" + name, Public: line})
+			},
+			Log: log}})
 	ts := httptest.NewServer(w.server)
 	t.Cleanup(ts.Close)
 	w.url = ts.URL

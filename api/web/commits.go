@@ -30,11 +30,7 @@ type commitsView struct {
 
 // commits lists the commits of a branch, or of all.
 func (s *Server) commits(r *request) error {
-	h, err := s.repoHead(r, "commits")
-	if err != nil {
-		return err
-	}
-	rest, err := wildcard(r)
+	h, rest, err := s.repoRest(r, "commits")
 	if err != nil {
 		return err
 	}

@@ -31,11 +31,7 @@ type fileView struct {
 
 // file shows a file.
 func (s *Server) file(r *request) error {
-	h, err := s.repoHead(r, "files")
-	if err != nil {
-		return err
-	}
-	rest, err := wildcard(r)
+	h, rest, err := s.repoRest(r, "files")
 	if err != nil {
 		return err
 	}
@@ -110,11 +106,7 @@ const maxRaw = 64 << 20
 
 // raw serves a file as it is, in a way that no browser runs (security.md, UI-4).
 func (s *Server) raw(r *request) error {
-	h, err := s.repoHead(r, "files")
-	if err != nil {
-		return err
-	}
-	rest, err := wildcard(r)
+	h, rest, err := s.repoRest(r, "files")
 	if err != nil {
 		return err
 	}

@@ -78,6 +78,15 @@ func (s *Server) repoHead(r *request, tab string) (repoHead, error) {
 	return h, nil
 }
 
+// repoRest is repoHead with what * stands for in the address of the page.
+func (s *Server) repoRest(r *request, tab string) (h repoHead, rest string, err error) {
+	if h, err = s.repoHead(r, tab); err != nil {
+		return h, "", err
+	}
+	rest, err = wildcard(r)
+	return h, rest, err
+}
+
 // readRefs fills what the mirror knows of h.Repo: refs and the main branch.
 func (s *Server) readRefs(ctx context.Context, h *repoHead) (err error) {
 	if h.view, err = s.Mirror.View(ctx, h.Repo); err != nil {

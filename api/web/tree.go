@@ -73,11 +73,7 @@ func (s *Server) repository(r *request) error {
 
 // tree shows a directory.
 func (s *Server) tree(r *request) error {
-	h, err := s.repoHead(r, "files")
-	if err != nil {
-		return err
-	}
-	rest, err := wildcard(r)
+	h, rest, err := s.repoRest(r, "files")
 	if err != nil {
 		return err
 	}

@@ -162,12 +162,12 @@ func startServer(ctx context.Context, cfg *config.Config, sandboxed bool, log *s
 		}
 		s.proxy.SSHHost = s.sshHost()
 	}
-	s.api = api.New(api.Config{Store: st, Mirror: s.mirror, Git: s.git, Index: s.index, Outbox: s.outbox, Discovery: s.discovery,
-		Triggers: s.triggers, PullRequestHint: s.pullRequestHint,
+	s.api = api.New(api.Config{Config: web.Config{Store: st, Mirror: s.mirror, Git: s.git, Index: s.index, Outbox: s.outbox, Discovery: s.discovery,
 		Issues: s.issues, Pulls: s.pulls, Dialer: s.dialer, PublicURL: s.publicURL, SSHHost: s.sshHost(), Version: version, TrustClearText: s.trustClearText,
-		Connections: s.connector(), AddSSHKey: s.addKey, Policy: s.rules, SetPolicy: s.setPolicy, ParseOptions: s.readingOptions, GitHub: s.github(s.sshHost()),
-		Check: s.check, Backup: s.backupNow, Versions: versionsWith(s.git.Version()), Stopping: ctx.Done(),
-		DataDir: cfg.DataDir, OIDC: oidcOf(cfg.OIDC), Sandbox: sandboxed, Registry: s.registry, Log: log})
+		Connections: s.connector(), AddSSHKey: s.addKey, Policy: s.rules, SetPolicy: s.setPolicy, ParseOptions: s.readingOptions,
+		Webhooks: s.webhooks, DataDir: cfg.DataDir, OIDC: oidcOf(cfg.OIDC), Components: sandboxed, Log: log},
+		Triggers: s.triggers, PullRequestHint: s.pullRequestHint, GitHub: s.github(s.sshHost()),
+		Check: s.check, Backup: s.backupNow, Versions: versionsWith(s.git.Version()), Registry: s.registry, Stopping: ctx.Done()})
 	return s, s.recover(ctx)
 }
 
