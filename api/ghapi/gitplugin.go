@@ -84,19 +84,15 @@ func (s *Server) issueCommits(c *call) (any, error) {
 		return nil, err
 	}
 	out := pluginAnswer{Success: true, Commits: []pluginCommit{}}
+	branches, err := s.branchesHolding(c, found)
+	if err != nil {
+		return nil, err
+	}
 	for _, row := range found {
 		p := pluginCommit{Author: row.Author.Name + " <" + row.Author.Email + ">", CommitID: row.OID.String(), IsMergeCommit: len(row.Parents) > 1,
 			Date: row.CommittedAt.Format("2006-01-02T15:04:05-07:00"), Message: row.Message, Notes: map[string]string{},
 			Repository: pluginRepository{row.Repository.ID, row.Repository.Path()}, Branches: []string{}}
-		names, _, err := s.Git.RefsContaining(c.ctx, s.Mirror.Path(row.Repository.ID), []ferry.OID{row.OID}, 50)
-		if gone := new(git.ExitError); err != nil && !errors.As(err, &gone) {
-			return nil, err
-		}
-		for _, n := range names {
-			if n.IsBranch() {
-				p.Branches = append(p.Branches, n.Short())
-			}
-		}
+		p.Branches = append(p.Branches, branches[row.Repository.ID][row.OID]...)
 		if c.query("showFiles") == "true" {
 			files, err := s.Lists.Of(c.ctx, row.Repository.ID, row.OID)
 			if err != nil && !errors.Is(err, ferry.ErrNotFound) {
@@ -109,6 +105,68 @@ func (s *Server) issueCommits(c *call) (any, error) {
 		out.Commits = append(out.Commits, p)
 	}
 	return out, nil
+}
+
+// branchesHolding names, by repository and commit, the branches that hold the
+// commits, at most 50 of a repository. It starts git once for a hundred
+// commits and once for a branch, not for every commit.
+func (s *Server) branchesHolding(c *call, found []store.IndexedCommit) (map[ferry.RepositoryID]map[ferry.OID][]string, error) {
+	oids := make(map[ferry.RepositoryID][]ferry.OID)
+	for _, row := range found {
+		oids[row.Repository.ID] = append(oids[row.Repository.ID], row.OID)
+	}
+	all := make(map[ferry.RepositoryID]map[ferry.OID][]string)
+	for id, list := range oids {
+		on, err := s.holding(c, id, list)
+		if gone := new(git.ExitError); err != nil && !errors.As(err, &gone) {
+			return nil, err
+		}
+		all[id] = on
+	}
+	return all, nil
+}
+
+func (s *Server) holding(c *call, id ferry.RepositoryID, oids []ferry.OID) (map[ferry.OID][]string, error) {
+	const most = 50
+	dir := s.Mirror.Path(id)
+	var branches []ferry.RefName
+	for chunk := range slices.Chunk(oids, 100) { // as many as one command line takes
+		names, _, err := s.Git.RefsContaining(c.ctx, dir, chunk, most)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range names {
+			if n.IsBranch() && len(branches) < most && !slices.Contains(branches, n) {
+				branches = append(branches, n)
+			}
+		}
+	}
+	slices.Sort(branches)
+	tips, err := s.Store.Refs(c.ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	on := make(map[ferry.OID][]string)
+	for _, n := range branches {
+		tip, ok := tips[n]
+		if !ok { // it moved into view a moment ago
+			continue
+		}
+		outside := make(map[ferry.OID]bool)
+		err := s.Git.Commits(c.ctx, dir, git.Walk{Tips: oids, Not: []ferry.OID{tip}}, func(walked git.Commit) error {
+			outside[walked.OID] = true
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range oids {
+			if !outside[o] {
+				on[o] = append(on[o], n.Short())
+			}
+		}
+	}
+	return on, nil
 }
 
 // byRepository groups the commits of an issue.

@@ -111,7 +111,7 @@ func (s *Server) issueTags(c *call) (any, error) {
 		for _, t := range tags {
 			at := time.Unix(t.At, 0).UTC()
 			out.Tags = append(out.Tags, pluginTag{Name: t.Name.Short(), CommitID: t.Commit.String(), RepoID: r.ID, RepoName: r.Path(),
-				Formatted: at.Format("2006-01-02 15:04"), Created: at.UnixMilli(), Who: t.Who, Message: t.Subject})
+				Formatted: at.Format("2006-01-02 15:04"), Created: at.UnixMilli(), Who: t.Who, Email: t.Email, Message: t.Subject})
 		}
 	}
 	slices.SortStableFunc(out.Tags, func(a, b pluginTag) int { return int(b.Created - a.Created) })

@@ -110,6 +110,6 @@ var routes = []route{
 	{method: get, path: gp + "/repository", action: apiRead, face: ofPlugin, handle: (*Server).gitRepositories},
 	{method: get, path: gp + "/integration", action: apiRead, face: ofPlugin, handle: (*Server).gitIntegrations},
 	{method: get, path: gp + "/repository/:id/commits/:sha/issues", action: apiRead, face: ofPlugin, handle: (*Server).commitIssues},
-	{method: post, path: gp + "/repository/:id/commits/:sha/issues", action: apiRead, face: ofPlugin, handle: (*Server).changeIssues},
+	{method: post, path: gp + "/repository/:id/commits/:sha/issues", action: ferry.ActionSelf, face: ofPlugin, handle: (*Server).changeIssues},
 	{method: post, path: "/rest/gitplugin/2.0/reindex", action: apiRead, face: ofPlugin, handle: (*Server).reindex},
 }

@@ -329,6 +329,17 @@ func TestGitPlugin(t *testing.T) {
 		commits.Commits[0].Author != "Test Author <author@example.invalid>" || commits.Commits[0].Branches[0] != "diverged" || commits.Commits[0].Files[0].ChangeType != "ADDED" {
 		t.Errorf("commits: %s", a.body)
 	}
+	// The branches of many commits take a few runs of git.
+	before := w.runs.count()
+	w.want(200, token, "GET", gp+"/issues/DEMO-2/commits", "", &commits)
+	if ran := w.runs.count() - before; len(commits.Commits) != 250 || ran > 10 {
+		t.Errorf("%d commits in %d runs of git", len(commits.Commits), ran)
+	}
+	for _, i := range []int{0, 100, 249} {
+		if got, want := strings.Join(commits.Commits[i].Branches, "\n"), repo.Output("for-each-ref", "--format=%(refname:short)", "--contains="+commits.Commits[i].CommitID, "refs/heads"); got != want {
+			t.Errorf("branches of %s: %q, want %q", commits.Commits[i].CommitID, got, want)
+		}
+	}
 	var branches struct{ Branches []string }
 	w.want(200, token, "GET", gp+"/issues/branches?key=DEMO-3", "", &branches)
 	if strings.Join(branches.Branches, " ") != "diverged feature/DEMO-3-x main" && strings.Join(branches.Branches, " ") != "feature/DEMO-3-x main" {
@@ -352,10 +363,10 @@ func TestGitPlugin(t *testing.T) {
 		t.Errorf("details: %+v", details)
 	}
 	var tags struct {
-		Tags    []struct{ Name, CommitID string }
+		Tags    []struct{ Name, CommitID, CommitterEmail string }
 		HasMore bool
 	}
-	if w.want(200, token, "GET", gp+"/issuegitdetails/issue/DEMO-4/tag?tagsPerRepository=1", "", &tags); len(tags.Tags) != 1 || tags.Tags[0].Name != "v1.0" {
+	if w.want(200, token, "GET", gp+"/issuegitdetails/issue/DEMO-4/tag?tagsPerRepository=1", "", &tags); len(tags.Tags) != 1 || tags.Tags[0].Name != "v1.0" || tags.Tags[0].CommitterEmail == "" {
 		t.Errorf("tags: %+v", tags)
 	}
 	var keys struct{ IssueKeys []string }

@@ -184,6 +184,7 @@ type Tag struct {
 	Name    ferry.RefName
 	Commit  ferry.OID // what it peels to
 	Who     string
+	Email   string
 	At      int64 // Unix seconds
 	Subject string
 }
@@ -191,7 +192,7 @@ type Tag struct {
 // Tags lists tags, newest first, at most max. If oids are given, only tags
 // that reach one of them.
 func (r *Runner) Tags(ctx context.Context, dir string, oids []ferry.OID, max int) (tags []Tag, more bool, err error) {
-	const format = "%(refname)%00%(objectname)%00%(*objectname)%00%(creatordate:unix)%00%(taggername)%00%(committername)%00%(subject)"
+	const format = "%(refname)%00%(objectname)%00%(*objectname)%00%(creatordate:unix)%00%(taggername)%00%(taggeremail:trim)%00%(committername)%00%(committeremail:trim)%00%(subject)"
 	args := []string{"for-each-ref", "--sort=-creatordate", "--format=" + format, "--count=" + strconv.Itoa(max+1)}
 	for _, o := range oids {
 		args = append(args, "--contains="+o.String())
@@ -202,15 +203,15 @@ func (r *Runner) Tags(ctx context.Context, dir string, oids []ferry.OID, max int
 	}
 	for line := range strings.Lines(strings.ToValidUTF8(string(out), "\uFFFD")) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), "\x00")
-		if len(f) != 7 {
+		if len(f) != 9 {
 			continue
 		}
 		if len(tags) == max {
 			return tags, true, nil
 		}
-		t := Tag{Name: ferry.RefName(f[0]), Who: f[4], Subject: f[6]}
+		t := Tag{Name: ferry.RefName(f[0]), Who: f[4], Email: f[5], Subject: f[8]}
 		if t.Who == "" {
-			t.Who = f[5]
+			t.Who, t.Email = f[6], f[7]
 		}
 		name := f[1]
 		if f[2] != "" {
