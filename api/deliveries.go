@@ -89,3 +89,10 @@ func (s *Server) sendHistory(c *call, in historyIn) (historyQueued, error) {
 	s.Index.Ring()
 	return historyQueued{n}, err
 }
+
+// withdrawHistory takes back all that Jira shows; sendHistory brings it again.
+func (s *Server) withdrawHistory(c *call) (historyQueued, error) {
+	n, err := s.Store.QueueWithdrawal(c.ctx)
+	s.Index.Ring()
+	return historyQueued{n}, err
+}

@@ -14,8 +14,8 @@ import (
 var pageActions = map[string]string{
 	"/login": "pages", "/logout": "endOwnSessions", "/setup": "pages",
 	"/admin/triggers":         "switchTriggers getTriggersAll getTriggers getTriggerAddress setTriggers renewTriggers renewInstallAddress renewTriggerAddress clearTriggerCalls",
-	"/admin/delivery/history": "sendHistory",
-	"/admin/webhooks":         "github changeSettings", "/admin/repositories/:id/webhooks/:hook": "github",
+	"/admin/delivery/history": "sendHistory", "/admin/settings/clear": "withdrawHistory",
+	"/admin/webhooks": "github changeSettings", "/admin/repositories/:id/webhooks/:hook": "github",
 	"/admin/oauth": "github",
 	"/settings": "askAddress removeOwnAddress changeOwnSettings setOwnPassword endOwnSession endOwnSessions setOwnJiraToken setDefault setOwnAWSCredential removeOwnAWSCredential " +
 		"addOwnKey removeOwnKey addOwnToken revokeOwnToken",

@@ -174,6 +174,7 @@ var v1 = []route{
 	events("/deliveries/events", "deliveryEvents", "A stream of the counts of deliveries", admin, (*Server).deliveryEvents),
 	do(post, "/deliveries/{id}/retry", "retryDelivery", "Make a delivery due now", admin, ok, (*Server).retryDelivery),
 	do(post, "/deliveries/{id}/discard", "discardDelivery", "End a delivery without Jira having heard of it", admin, ok, (*Server).discardDelivery),
+	do(del, "/deliveries/history", "withdrawHistory", "Take back all that Jira shows of the repositories", admin, accepted, (*Server).withdrawHistory),
 	send(post, "/deliveries/history", "sendHistory", "Tell Jira once more of what the repositories hold, as history", admin, accepted, (*Server).sendHistory),
 	get("/pause", "getPause", "Whether deliveries are held back", admin, (*Server).getPause),
 	send(put, "/pause", "pause", "Hold back all deliveries", admin, ok, (*Server).pause),
