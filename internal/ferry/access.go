@@ -214,6 +214,25 @@ func MatchGlob(glob, path string) bool {
 	if len(glob) > MaxGlob {
 		return false
 	}
+	// What stands before the first and behind the last star is compared as it is.
+	if i := strings.IndexByte(glob, '*'); i < 0 {
+		return glob == path
+	} else if !strings.HasPrefix(path, glob[:i]) {
+		return false
+	} else {
+		glob, path = glob[i:], path[i:]
+	}
+	end := glob[strings.LastIndexByte(glob, '*')+1:]
+	path, ok := strings.CutSuffix(path, end)
+	if !ok {
+		return false
+	}
+	switch glob = strings.TrimSuffix(glob, end); glob {
+	case "*":
+		return !strings.Contains(path, "/")
+	case "**":
+		return true
+	}
 	// reach[i] says whether the glob read so far matches path[:i].
 	reach := make([]bool, len(path)+1)
 	reach[0] = true

@@ -1,6 +1,8 @@
 package ferry
 
 import (
+	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -81,5 +83,38 @@ func TestLevels(t *testing.T) {
 	}
 	if err := Check(Subject{User: User{ID: 1, Admin: true}}, "new", "us-east-1/demo", now); err == nil {
 		t.Error("an action that Check does not know is open")
+	}
+}
+
+// Globs match what a regular expression made of them matches.
+func TestMatchGlobAgrees(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	text := func(alphabet string, most int) string {
+		b := make([]byte, random.IntN(most))
+		for i := range b {
+			b[i] = alphabet[random.IntN(len(alphabet))]
+		}
+		return string(b)
+	}
+	stars := regexp.MustCompile(`\*+`)
+	matched := 0
+	for range 50_000 {
+		glob, path := text("ab/**", 7), text("ab/", 7)
+		pattern := regexp.MustCompile(`^(?s:` + stars.ReplaceAllStringFunc(glob, func(s string) string {
+			if len(s) == 1 {
+				return `[^/]*`
+			}
+			return `.*`
+		}) + `)$`)
+		want := pattern.MatchString(path)
+		if got := MatchGlob(glob, path); got != want {
+			t.Fatalf("MatchGlob(%q, %q) = %t, want %t", glob, path, got, want)
+		}
+		if want {
+			matched++
+		}
+	}
+	if matched < 1000 {
+		t.Errorf("only %d pairs match", matched)
 	}
 }
