@@ -65,7 +65,7 @@ func TestHistory(t *testing.T) {
 // goes on where it was, and ends with every commit once and no command run.
 func TestFirstIndexResumes(t *testing.T) {
 	t.Parallel()
-	const commits = 2500
+	const commits = 9000
 	w := newWorld(t, options{
 		projects:   []jira.Project{{Key: "STORM", Issues: 1000}},
 		failpoints: "index.after_chunk=crash",

@@ -84,8 +84,13 @@ type Settings struct {
 }
 
 const (
-	// chunk is how many commits are written in one transaction.
-	chunk = 1000
+	// chunk is how many commits are written in one transaction, historyChunk
+	// how many of a first index: every transaction touches about as many pages
+	// of the indexes by object name as it has commits, until it has many more
+	// commits than they have pages. Pushes wait meanwhile, some 0.1 s.
+	chunk, historyChunk = 1000, 4000
+	// chunkBytes ends a chunk early, in bytes of messages held in memory.
+	chunkBytes = 16 << 20
 	// pushesLookedAt is how many recent pushes are searched for the one that
 	// a movement came from.
 	pushesLookedAt = 200
@@ -341,6 +346,10 @@ func (r *run) applyGroup(ctx context.Context, g group, stored, now map[ferry.Ref
 	}
 	parents := make(map[ferry.OID]bool)
 	var batch []git.Commit
+	size, most := 0, chunk // bytes of messages in batch; commits at most
+	if g.history {
+		most = historyChunk
+	}
 	done := 0
 	flush := func(last bool) error {
 		c, err := r.change(ctx, g, batch)
@@ -348,7 +357,7 @@ func (r *run) applyGroup(ctx context.Context, g group, stored, now map[ferry.Ref
 			return err
 		}
 		done += len(batch)
-		batch = batch[:0]
+		batch, size = batch[:0], 0
 		if last {
 			if err := r.finish(ctx, &c, g, now, parents); err != nil {
 				return err
@@ -376,7 +385,8 @@ func (r *run) applyGroup(ctx context.Context, g group, stored, now map[ferry.Ref
 			for _, p := range c.Parents {
 				parents[p] = true
 			}
-			if batch = append(batch, c); len(batch) < chunk {
+			batch, size = append(batch, c), size+len(c.Message)
+			if len(batch) < most && size < chunkBytes {
 				return nil
 			}
 			return flush(false)
