@@ -187,6 +187,7 @@ var memberWords = map[string][]string{
 	"sourceCommitSpecifier":      {"Commit", "SourceCommitSpecifier"},
 	"destinationCommitSpecifier": {"Commit", "DestinationCommitSpecifier"},
 	"putFiles":                   {"FileEntry"},
+	"content":                    {"CommentContent"},
 	"sourceFile":                 {"SourceFileOrContent"},
 }
 

@@ -63,6 +63,12 @@ func TestEveryOperation(t *testing.T) {
 		t.Errorf("UpdatePullRequestApprovalState = %s", code)
 	}
 	call("GetPullRequestApprovalStates", in{"pullRequestId": ids["side"], "revisionId": revision})
+	comment := object(call("PostCommentForPullRequest", demo(in{"pullRequestId": ids["ff"], "beforeCommitId": base, "afterCommitId": tip, "content": "words"}))["comment"])["commentId"]
+	call("PostCommentReply", in{"inReplyTo": comment, "content": "more"})
+	call("GetCommentsForPullRequest", in{"pullRequestId": ids["ff"]})
+	call("DeleteCommentContent", in{"commentId": comment})
+	call("PostCommentForComparedCommit", demo(in{"afterCommitId": tip, "content": "words"}))
+	call("GetCommentsForComparedCommit", demo(in{"afterCommitId": tip}))
 	call("MergePullRequestByFastForward", demo(in{"pullRequestId": ids["ff"]}))
 	call("MergePullRequestBySquash", demo(in{"pullRequestId": ids["squash"]}))
 	call("MergePullRequestByThreeWay", demo(in{"pullRequestId": ids["three"]}))
