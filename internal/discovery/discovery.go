@@ -43,6 +43,7 @@ type Discovery struct {
 	mu       sync.Mutex
 	clients  map[ferry.IntegrationID]*client             // guarded by mu
 	limiters map[string]*codecommit.Limiter              // guarded by mu; by account's end point and region
+	turns    map[ferry.IntegrationID]chan struct{}       // guarded by mu; each holds one token while nobody looks
 	probed   map[ferry.IntegrationID]time.Time           // guarded by mu
 	observed map[observation]seen                        // guarded by mu
 	denied   map[observation]map[ferry.RepositoryID]bool // guarded by mu; of git's actions
@@ -118,6 +119,28 @@ func (d *Discovery) limiter(i ferry.Integration) *codecommit.Limiter {
 		d.limiters[key] = l
 	}
 	return l
+}
+
+// turn waits until nobody looks at an account and returns the end of the
+// caller's own turn: two looks at once would both connect what is new.
+func (d *Discovery) turn(ctx context.Context, id ferry.IntegrationID) (done func(), err error) {
+	d.mu.Lock()
+	if d.turns == nil {
+		d.turns = make(map[ferry.IntegrationID]chan struct{})
+	}
+	t := d.turns[id]
+	if t == nil {
+		t = make(chan struct{}, 1)
+		t <- struct{}{}
+		d.turns[id] = t
+	}
+	d.mu.Unlock()
+	select {
+	case <-t:
+		return func() { t <- struct{}{} }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // Target tells how to reach the upstream of a repository.

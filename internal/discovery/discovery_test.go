@@ -239,6 +239,29 @@ func TestAssumedRole(t *testing.T) {
 	}
 }
 
+// Looks at one account take turns: what is new is connected once, and no look
+// fails because of another.
+func TestLooksTakeTurns(t *testing.T) {
+	w := newWorld(t, "", "a", "b", "c", "d")
+	const n = 6
+	added, failed := make(chan int, n), make(chan error, n)
+	for range n {
+		go func() {
+			f, err := w.Look(t.Context(), w.i.ID, nil)
+			added <- len(f.Added)
+			failed <- err
+		}()
+	}
+	sum := 0
+	for range n {
+		sum += <-added
+		w.must(<-failed)
+	}
+	if sum != 4 {
+		t.Errorf("%d looks connected %d repositories, want 4", n, sum)
+	}
+}
+
 // A secret that is replaced counts from then on, for the API and for git,
 // without anything being made anew; one for another host is needed anew.
 func TestRotation(t *testing.T) {

@@ -28,6 +28,11 @@ type Found struct {
 // that misses them. A failed look changes nothing but the integration's
 // problem.
 func (d *Discovery) Look(ctx context.Context, id ferry.IntegrationID, connect func(name string) bool) (Found, error) {
+	done, err := d.turn(ctx, id)
+	if err != nil {
+		return Found{}, err
+	}
+	defer done()
 	i, err := d.Store.Integration(ctx, id)
 	if err != nil {
 		return Found{}, err
