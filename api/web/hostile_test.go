@@ -1,9 +1,11 @@
 package web
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +77,24 @@ func hostile(t *testing.T) (w *world, pages []string) {
 	_, err := w.store.AddIntegration(ctx, ferry.Integration{Slug: "legacy", Name: payloads[1], Kind: ferry.KindGit, GitEndpoint: "http://127.0.0.1:1/x.git", PrivateNetwork: true, Problem: stored[len(stored)-1]}, ferry.Credentials{})
 	w.must(err)
 	w.must(w.store.BindIdentity(ctx, store.Identity{Issuer: "https://login.example.com", Subject: payloads[1], User: root.ID}))
+	hook, err := w.store.AddWebhook(ctx, store.Webhook{Repository: w.repo.ID, URL: "https://ci.example.com/" + payloads[1], ContentType: "json", Events: []string{payloads[0], "push"}, Active: true, LastMessage: all})
+	w.must(err)
+	for _, p := range payloads {
+		w.must(w.store.AddWebhookDelivery(ctx, store.WebhookDelivery{Hook: hook.ID, GUID: p, Event: p, Action: p, Payload: json.RawMessage(strconv.Quote(p))}))
+	}
+	sent, err := w.store.WebhookDeliveries(ctx, hook.ID, 0, 100)
+	w.must(err)
+	for _, d := range sent {
+		d.State, d.Code, d.Problem, d.Body = store.WebhookDead, 500, all, all
+		d.Request, d.Response = map[string]string{payloads[1]: all}, map[string]string{payloads[0]: all}
+		w.must(w.store.SaveWebhookDelivery(ctx, d))
+	}
+	_, _, err = w.store.AddOAuthClient(ctx, store.OAuthClient{Name: all, Redirect: "https://jira.example.com"})
+	w.must(err)
+	w.must(w.store.RequestEmail(ctx, root.ID, `"onerror=alert(1)@x.example`))
+	linked := store.Object{Repository: w.repo.ID, Kind: store.EntityCommit, ID: work.OID("main").String()}
+	_, err = w.store.LinkByHand(ctx, linked, ferry.User{Name: payloads[1]}, []ferry.IssueKey{"DEMO-7"}, []ferry.IssueKey{"DEMO-1"})
+	w.must(err)
 	w.must(w.store.PutIssues(ctx, []store.Issue{{Key: "DEMO-1", Exists: true, Summary: all, Status: payloads[1]}}))
 	i, err := w.store.IntegrationBySlug(ctx, "us-east-1")
 	w.must(err)
