@@ -41,6 +41,8 @@ type issueView struct {
 	Pulls    []pullRow
 	Tags     []tagRow
 	MoreTags bool
+	AllTags  int          // how many there are
+	TagsHref string       // the page with more of them; empty: all are shown
 	Failing  []problemRow // repositories whose index is not up to date
 	Unknown  bool         // Jira says that there is no such issue
 	MayMake  bool         // branches and pull requests

@@ -46,6 +46,7 @@ func (s *Server) panel(ctx context.Context, r *request, v *issueView, list []sto
 		}
 		return b.At.Compare(a.At)
 	})
+	v.cutTags(r, filtered)
 	pulls, err := s.Store.PullRequests(ctx, store.PullRequestFilter{Key: v.Key, Limit: 100})
 	if err != nil {
 		return err
@@ -68,6 +69,26 @@ func (s *Server) panel(ctx context.Context, r *request, v *issueView, list []sto
 	})
 	s.failing(ctx, r, v, repos, names)
 	return nil
+}
+
+const (
+	newestTags = 3 // shown at first, beside the oldest one
+	tagStep    = 5 // by which there are more
+)
+
+// cutTags leaves the newest tags and the oldest one, and says where more are
+// shown. What a filter chose is shown whole.
+func (v *issueView) cutTags(r *request, filtered bool) {
+	n := newestTags
+	if asked, err := strconv.Atoi(r.QueryParam("tags")); err == nil && asked > n {
+		n = min(asked, maxTags)
+	}
+	v.AllTags = len(v.Tags)
+	if filtered || len(v.Tags) <= n+1 {
+		return
+	}
+	v.Tags = append(slices.Clone(v.Tags[:n]), v.Tags[len(v.Tags)-1])
+	v.TagsHref = withQuery(r.Request().URL, "tags", strconv.Itoa(n+tagStep))
 }
 
 // Why a branch stands in the panel.

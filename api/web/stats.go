@@ -162,9 +162,6 @@ type holderKey struct {
 	sum  [sha256.Size]byte
 }
 
-// maxPanelTags is how many tags a panel shows of one repository.
-const maxPanelTags = 5
-
 // holdersOf finds the refs that lead to one of the commits. What was found is
 // remembered until a ref moves.
 func (s *Server) holdersOf(ctx context.Context, repo ferry.Repository, oids []ferry.OID) (holders, error) {
@@ -199,11 +196,11 @@ func (s *Server) holdersOf(ctx context.Context, repo ferry.Repository, oids []fe
 	return h, nil
 }
 
-// panelTags lists the tags that hold one of the commits: the newest ones, or
+// panelTags lists the tags that hold one of the commits, newest first, or
 // those that the repository's filter lets through, oldest first.
 func (s *Server) panelTags(ctx context.Context, repo ferry.Repository, oids []ferry.OID) ([]git.Tag, bool, error) {
 	if repo.TagFilter == "" {
-		return s.Git.Tags(ctx, s.Mirror.Path(repo.ID), oids, maxPanelTags)
+		return s.Git.Tags(ctx, s.Mirror.Path(repo.ID), oids, maxTags)
 	}
 	filter, err := regexp.Compile(repo.TagFilter)
 	if err != nil {
