@@ -26,7 +26,7 @@ import (
 // A tab is a page of a real browser that notes everything that must not be.
 type tab struct {
 	w   *world
-	t   *testing.T
+	t   testing.TB
 	ctx context.Context
 
 	missing bool // answers that are no success are no fault

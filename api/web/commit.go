@@ -51,7 +51,10 @@ func (s *Server) commit(r *request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.ctx(), viewTime)
 	defer cancel()
-	oid, err := s.commitNamed(ctx, r.repo, param(r, "sha"))
+	oid, err := ferry.ParseOID(param(r, "sha"))
+	if err != nil { // a short one, or capitals: git knows which it is
+		oid, err = s.commitNamed(ctx, r.repo, param(r, "sha"))
+	}
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ const (
 	maxDiffFiles  = 300
 	maxDiffLines  = 20_000
 	maxDiffBytes  = 8 << 20
+	maxDiffNodes  = 55_000  // elements of the page (web-ui.md, 13)
 	maxFileLines  = 5000    // more are shown only when asked for
 	maxFileBytes  = 1 << 20 // of a file whose hidden lines can be shown
 	expandStep    = 20      // lines that one click brings
@@ -133,7 +134,7 @@ func (s *Server) diff(ctx context.Context, d diffRequest) (diffView, error) {
 		files, v.Cut = files[:maxDiffFiles], true
 	}
 	deadline := time.Now().Add(colouringTime)
-	lines := 0
+	lines, room := 0, maxDiffNodes
 	for i, f := range files {
 		st := statOf(f)
 		v.Sum.Added, v.Sum.Changed, v.Sum.Removed = v.Sum.Added+st.Added, v.Sum.Changed+st.Changed, v.Sum.Removed+st.Removed
@@ -162,7 +163,7 @@ func (s *Server) diff(ctx context.Context, d diffRequest) (diffView, error) {
 			out.Note = emptyNote(f, out.Modes)
 		default:
 			lines += n
-			out.Rows = s.rows(ctx, d, i, f, deadline)
+			out.Rows, room = cutRows(s.rows(ctx, d, i, f, deadline), room)
 		}
 		v.Files = append(v.Files, out)
 	}

@@ -37,6 +37,27 @@ func (s *Server) rows(ctx context.Context, d diffRequest, index int, f *gitdiff.
 	return rows
 }
 
+// rowNodes is how many elements a row is without its spans.
+const rowNodes = 5
+
+// cutRows keeps as many rows as there is room for, in elements of the page,
+// says so if some are left out, and returns the room that is left.
+func cutRows(rows []diffRow, room int) ([]diffRow, int) {
+	for i, r := range rows {
+		n := rowNodes
+		for _, s := range r.Spans {
+			if s.Class != "" || s.Mark {
+				n++
+			}
+		}
+		if n > room {
+			return append(rows[:i:i], diffRow{Kind: "note", Text: num(len(rows)-i) + " more lines are not shown: the page is as large as a browser copes with. View the file, or clone the repository."}), 0
+		}
+		room -= n
+	}
+	return rows, room
+}
+
 // gaps makes the rows between the fragments of one file.
 type gaps struct {
 	d       diffRequest

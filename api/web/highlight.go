@@ -7,6 +7,7 @@ import (
 
 	"github.com/alecthomas/chroma/v2"
 	"github.com/alecthomas/chroma/v2/lexers"
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // A span is a run of text of one colour; Class is empty for plain text. Mark
@@ -23,14 +24,30 @@ const (
 	colouringTime = 2 * time.Second
 )
 
+// lexersOf remembers the language of file names, nil for none: finding it
+// compares the name with a thousand patterns, some milliseconds each time.
+var lexersOf, _ = lru.New[string, chroma.Lexer](4000) // fails for a size of zero only
+
+func lexerOf(base string) chroma.Lexer {
+	if l, ok := lexersOf.Get(base); ok {
+		return l
+	}
+	l := lexers.Match(base)
+	if l != nil {
+		l = chroma.Coalesce(l)
+	}
+	lexersOf.Add(base, l)
+	return l
+}
+
 // colour cuts text into lines of coloured spans; name chooses the language.
 // Too much text, or an unknown language, stays plain. deadline stops it.
 func colour(name, text string, deadline time.Time) [][]span {
-	lexer := lexers.Match(path.Base(name))
+	lexer := lexerOf(path.Base(name))
 	if lexer == nil || len(text) > maxColoured || time.Now().After(deadline) {
 		return plainLines(text)
 	}
-	it, err := chroma.Coalesce(lexer).Tokenise(nil, text)
+	it, err := lexer.Tokenise(nil, text)
 	if err != nil {
 		return plainLines(text)
 	}

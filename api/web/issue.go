@@ -22,6 +22,7 @@ const (
 	issueCommits   = 50  // on one page of the tab
 	maxIssueRollup = 250 // commits counted together
 	maxIssueFiles  = 50  // files shown of one commit
+	maxPageFiles   = 60  // files shown on one page, for its size (web-ui.md, 13)
 	maxPanel       = 50  // branches measured
 )
 

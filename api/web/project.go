@@ -53,7 +53,7 @@ func (s *Server) project(r *request) error {
 		}
 	}
 	v.Issues = len(seen)
-	v.Rows = all[:min(len(all), 100)]
+	v.Rows = all[:min(len(all), 50)]
 	return s.render(r, http.StatusOK, "project", &v)
 }
 

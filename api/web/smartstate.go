@@ -48,7 +48,7 @@ func (s *Server) issueGroups(ctx context.Context, v *issueView, list []store.Ind
 			stats[objectKey{id, o}] = files
 		}
 	}
-	groups := make(map[ferry.RepositoryID]int)
+	groups, room := make(map[ferry.RepositoryID]int), maxPageFiles
 	on := make(map[ferry.RepositoryID]map[ferry.OID][]string)
 	for _, c := range list { // newest first, so groups come in the order of their newest commit
 		i, ok := groups[c.Repository.ID]
@@ -68,9 +68,10 @@ func (s *Server) issueGroups(ctx context.Context, v *issueView, list []store.Ind
 		}
 		row := issueCommit{commitRow: commitRowOf(c, ""), Reason: reasonOf(c.Links, v.Key)}
 		row.Files, row.Counted = stats[objectKey{c.Repository.ID, c.OID}], stats[objectKey{c.Repository.ID, c.OID}] != nil
-		if n := len(row.Files); n > maxIssueFiles {
-			row.Files, row.MoreOf = row.Files[:maxIssueFiles], n-maxIssueFiles
+		if n, most := len(row.Files), min(maxIssueFiles, room); n > most {
+			row.Files, row.MoreOf = row.Files[:most], n-most
 		}
+		room -= len(row.Files)
 		if row.Branches = on[c.Repository.ID][c.OID]; len(row.Branches) > 0 {
 			row.TreeHref = repoPath(c.Repository) + "/tree/" + escapePath(row.Branches[0])
 		}

@@ -37,7 +37,7 @@ import (
 
 // world is the pages on a real store, a real mirror and the stand-ins.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	log    *slog.Logger
 	store  *store.Store
 	server *Server
@@ -59,13 +59,13 @@ type world struct {
 const testPassword = "orbit-cactus-lantern"
 
 // newWorld starts the pages with nobody and nothing in the books.
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	return newWorldWith(t, OIDC{})
 }
 
 // newWorldWith is newWorld with an identity provider.
-func newWorldWith(t *testing.T, provider OIDC) *world {
+func newWorldWith(t testing.TB, provider OIDC) *world {
 	t.Helper()
 	w := &world{t: t, oidc: provider, log: slog.New(slog.NewTextHandler(t.Output(), nil)), dir: t.TempDir()}
 	var err error

@@ -25,7 +25,7 @@
     const old = b.title; b.title = 'Copied'; setTimeout(() => { b.title = old; }, 2000);
   };
 
-  // Parts of a page that are fetched and put in place: hidden lines, large files.
+  // Hidden lines and large files.
   const swap = async a => {
     a.ariaBusy = 'true';
     try {
@@ -38,7 +38,7 @@
     } catch { location.href = a.href; }
   };
 
-  // Fields that complete: with what an address answers, or out of their list.
+  // Fields that complete.
   const combo = i => {
     const url = i.dataset.complete, all = i.list ? [...i.list.options].map(o => ({ value: o.value, text: o.label || o.value })) : [];
     const wrap = make('span', { className: 'combo' }), box = make('ul', { id: i.id + '-list', role: 'listbox', ariaLabel: i.labels[0].textContent }), had = d.activeElement === i;
@@ -136,7 +136,7 @@
   });
   setInterval(tick, 30000);
 
-  // The end of the session is told two minutes before.
+  // The end of the session.
   const ends = $('session'), warn = () => { if (ends) setTimeout(() => { ends.hidden = false; }, Math.max(0, ends.dataset.left - 120) * 1000); };
   const stay = async a => { try { await fetchPage(a.href); ends.hidden = true; warn(); } catch { location.href = a.href; } };
   warn();
