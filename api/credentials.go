@@ -28,15 +28,20 @@ func (s *Server) setJiraToken(c *call, in jiraTokenIn) (nothing, error) {
 }
 
 func (s *Server) listKeys(c *call) (page[SSHKey], error) {
+	return listOwned(s, c, s.Store.SSHKeys, SSHKeyOf)
+}
+
+// listOwned makes the page of what belongs to the user of the path.
+func listOwned[Row, To any](s *Server, c *call, of func(context.Context, ferry.UserID) ([]Row, error), show func(Row, string) To) (page[To], error) {
 	u, err := s.user(c)
 	if err != nil {
-		return page[SSHKey]{}, err
+		return page[To]{}, err
 	}
-	all, err := s.Store.SSHKeys(c.ctx, u.ID)
+	all, err := of(c.ctx, u.ID)
 	if err != nil {
-		return page[SSHKey]{}, err
+		return page[To]{}, err
 	}
-	return cut(c, all, func(k store.SSHKey) SSHKey { return SSHKeyOf(k, u.Name) })
+	return cut(c, all, func(row Row) To { return show(row, u.Name) })
 }
 
 type keyIn struct {
@@ -108,15 +113,7 @@ func (c *call) covers(scopes []ferry.Scope, globs []string) bool {
 }
 
 func (s *Server) listTokens(c *call) (page[Token], error) {
-	u, err := s.user(c)
-	if err != nil {
-		return page[Token]{}, err
-	}
-	all, err := s.Store.Tokens(c.ctx, u.ID)
-	if err != nil {
-		return page[Token]{}, err
-	}
-	return cut(c, all, func(t store.Token) Token { return TokenOf(t, u.Name) })
+	return listOwned(s, c, s.Store.Tokens, TokenOf)
 }
 
 type tokenIn struct {

@@ -108,15 +108,7 @@ func (s *Server) removeUser(c *call) (nothing, error) {
 }
 
 func (s *Server) listGrants(c *call) (page[Grant], error) {
-	u, err := s.user(c)
-	if err != nil {
-		return page[Grant]{}, err
-	}
-	all, err := s.Store.Grants(c.ctx, u.ID)
-	if err != nil {
-		return page[Grant]{}, err
-	}
-	return cut(c, all, func(g ferry.Grant) Grant { return GrantOf(g, u.Name) })
+	return listOwned(s, c, s.Store.Grants, GrantOf)
 }
 
 func (s *Server) listAllGrants(c *call) (page[Grant], error) {
