@@ -88,6 +88,13 @@ type settings struct {
 	ShowRollup     bool `json:"show_rollup"`
 	ShowTags       bool `json:"show_tags"`
 	ShowMainBranch bool `json:"show_main_branch"`
+	ShowPanel      bool `json:"show_panel"`
+	// ShowBrowser shows the pages of repositories to others than
+	// administrators.
+	ShowBrowser bool `json:"show_repository_browser"`
+	// What people may do at the host.
+	Branches     bool `json:"branch_actions"` // make and delete branches
+	PullRequests bool `json:"pull_request_actions"`
 	// BranchNames is how names for new branches are made.
 	BranchNames pulls.Template `json:"branch_names"`
 	// PrivateWebhooks lets webhooks go to private addresses.
@@ -98,7 +105,10 @@ func (s *Server) getSettings(c *call) (settings, error) {
 	out := settings{Resolution: outbox.DefaultResolution}
 	pages, err := s.pageSettings(c.ctx)
 	out.ShowRollup, out.ShowTags, out.ShowMainBranch = !pages.HideRollup, !pages.HideTags, pages.ShowMain
-	err = errors.Join(err, s.setting(c.ctx, outbox.SettingResolution, &out.Resolution),
+	out.ShowPanel, out.ShowBrowser = !pages.HidePanel, !pages.HideBrowser
+	actions, actionsErr := s.actions(c.ctx)
+	out.Branches, out.PullRequests = !actions.NoBranches, !actions.NoPulls
+	err = errors.Join(err, actionsErr, s.setting(c.ctx, outbox.SettingResolution, &out.Resolution),
 		s.setting(c.ctx, outbox.SettingPreventTransitions, &out.PreventTransitions),
 		s.setting(c.ctx, pulls.SettingTemplate, &out.BranchNames), s.setting(c.ctx, webhook.SettingPrivateNetwork, &out.PrivateWebhooks))
 	return out, err
@@ -106,6 +116,10 @@ func (s *Server) getSettings(c *call) (settings, error) {
 
 func (s *Server) pageSettings(ctx context.Context) (p web.PageSettings, err error) {
 	return p, s.setting(ctx, web.SettingPages, &p)
+}
+
+func (s *Server) actions(ctx context.Context) (a pulls.Actions, err error) {
+	return a, s.setting(ctx, pulls.SettingActions, &a)
 }
 
 // setting reads a setting, or leaves v where it was never set.
@@ -123,6 +137,10 @@ type settingsPatch struct {
 	ShowRollup         *bool           `json:"show_rollup,omitempty"`
 	ShowTags           *bool           `json:"show_tags,omitempty"`
 	ShowMainBranch     *bool           `json:"show_main_branch,omitempty"`
+	ShowPanel          *bool           `json:"show_panel,omitempty"`
+	ShowBrowser        *bool           `json:"show_repository_browser,omitempty"`
+	Branches           *bool           `json:"branch_actions,omitempty"`
+	PullRequests       *bool           `json:"pull_request_actions,omitempty"`
 	BranchNames        *pulls.Template `json:"branch_names,omitempty"`
 	PrivateWebhooks    *bool           `json:"webhooks_private_network,omitempty"`
 }
@@ -141,18 +159,25 @@ func (s *Server) changeSettings(c *call, in settingsPatch) (settings, error) {
 	if err != nil {
 		return settings{}, err
 	}
-	before := pages
-	if in.ShowRollup != nil {
-		pages.HideRollup = !*in.ShowRollup
+	actions, err := s.actions(c.ctx)
+	if err != nil {
+		return settings{}, err
 	}
-	if in.ShowTags != nil {
-		pages.HideTags = !*in.ShowTags
-	}
+	pagesBefore, actionsBefore := pages, actions
 	if in.ShowMainBranch != nil {
 		pages.ShowMain = *in.ShowMainBranch
 	}
-	if pages != before {
+	for _, f := range []struct{ shown, hidden *bool }{{in.ShowRollup, &pages.HideRollup}, {in.ShowTags, &pages.HideTags}, {in.ShowPanel, &pages.HidePanel},
+		{in.ShowBrowser, &pages.HideBrowser}, {in.Branches, &actions.NoBranches}, {in.PullRequests, &actions.NoPulls}} {
+		if f.shown != nil {
+			*f.hidden = !*f.shown
+		}
+	}
+	if pages != pagesBefore {
 		err = s.Store.SetSetting(c.ctx, web.SettingPages, pages)
+	}
+	if actions != actionsBefore {
+		err = errors.Join(err, s.Store.SetSetting(c.ctx, pulls.SettingActions, actions))
 	}
 	if in.Resolution != nil {
 		err = errors.Join(err, s.Store.SetSetting(c.ctx, outbox.SettingResolution, *in.Resolution))

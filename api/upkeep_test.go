@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -138,6 +139,25 @@ func TestWorkAndSettings(t *testing.T) {
 	w.want(200, "admin", "PATCH", "/settings", map[string]any{"show_tags": false, "branch_names": pulls.Template{Text: "x/${issuekey}", Separator: "_", Max: 60}}, &s)
 	if s.ShowTags || !s.ShowRollup || s.ShowMainBranch || s.BranchNames.Text != "x/${issuekey}" || s.BranchNames.Max != 60 {
 		t.Errorf("settings = %+v", s)
+	}
+	// Every switch of the page is one of the API's.
+	w.want(200, "admin", "PATCH", "/settings", map[string]any{"show_rollup": false, "show_tags": false, "show_panel": false, "show_repository_browser": false,
+		"show_main_branch": true, "branch_actions": false, "pull_request_actions": false}, &s)
+	stored := map[string]any{web.SettingPages: &web.PageSettings{}, pulls.SettingActions: &pulls.Actions{}}
+	for name, into := range stored {
+		w.must(w.store.Setting(t.Context(), name, into))
+		for v, i := reflect.ValueOf(into).Elem(), 0; i < v.NumField(); i++ {
+			if v.Field(i).IsZero() {
+				t.Errorf("setting %s: the API cannot change %s", name, v.Type().Field(i).Name)
+			}
+		}
+	}
+	if s.ShowPanel || s.ShowBrowser || s.Branches || s.PullRequests || !s.ShowMainBranch {
+		t.Errorf("settings = %+v", s)
+	}
+	var cleared historyQueued
+	if w.want(202, "admin", "DELETE", "/deliveries/history", nil, &cleared); cleared.Repositories == 0 {
+		t.Error("nothing is withdrawn")
 	}
 	w.want(422, "admin", "PATCH", "/settings", map[string]any{"jira_resolution": "Fixed", "branch_names": map[string]any{"separator": "/"}}, nil)
 	if w.want(200, "admin", "GET", "/settings", nil, &s); s.Resolution != "Done" {
