@@ -55,7 +55,7 @@ cover: packages ## write coverage.out and print the total
 	$(GO) tool cover -func=coverage.out | tail -n 1
 
 bench: ## measure against plain git, write the table to bench.md
-	$(GO) test -run '^TestTable$$' -count 1 -timeout 30m -v ./internal/bench -args -table '$(CURDIR)/bench.md'
+	$(GO) test -run '^TestTable$$' -count 1 -timeout 60m -v ./internal/bench -args -table '$(CURDIR)/bench.md'
 
 screenshots: packages ## take the pictures of the README from a fresh sandbox
 	$(GO) test -run '^TestPictures$$' -count 1 ./internal/e2e -args -pictures '$(CURDIR)/docs/pictures'

@@ -13,7 +13,7 @@ import (
 
 var (
 	table = flag.String("table", "", "write the table to this file; without it nothing is measured")
-	only  = flag.String("rows", ".", "regular expression of the groups to measure: push, big, read, books, many")
+	only  = flag.String("rows", ".", "regular expression of the groups to measure: push, big, read, books, many, scale")
 )
 
 var binary string // the server
@@ -73,7 +73,7 @@ func TestTable(t *testing.T) {
 	for _, group := range []struct {
 		name string
 		run  func(*bench)
-	}{{"push", pushes}, {"big", bigPushes}, {"read", reads}, {"books", books}, {"many", many}} {
+	}{{"push", pushes}, {"big", bigPushes}, {"read", reads}, {"books", books}, {"many", many}, {"scale", scale}} {
 		if measured(group.name) {
 			group.run(b)
 		}
