@@ -21,6 +21,7 @@ var viewTypes = map[string]any{
 	"admin_disconnect": disconnectView{}, "admin_doctor": doctorView{}, "admin_features": featuresView{}, "admin_integrations": integrationsView{}, "admin_jira": jiraView{},
 	"admin_log": integrationLogView{}, "admin_new": wizardView{}, "admin_policy": policyView{}, "admin_queue": queueView{}, "admin_repositories": adminReposView{},
 	"admin_repository": adminRepoView{}, "admin_select": selectView{}, "admin_settings": settingsView{}, "admin_smart": smartView{}, "admin_triggers": triggersView{},
+	"admin_oauth": oauthView{}, "admin_webhook": webhookView{}, "admin_webhook_delivery": hookDeliveryView{}, "admin_webhooks": webhooksView{},
 	"admin_user": userView{}, "admin_users": usersView{}, "branches": branchesView{}, "commit": commitView{}, "commits": commitsView{}, "compare": compareView{},
 	"components_page": componentsView{}, "delete_branch": deleteView{}, "error": errorView{}, "file": fileView{}, "help": helpView{}, "home": homeView{}, "issue": issueView{},
 	"link_issues": linkView{}, "login": loginView{}, "new_branch": dialogView{}, "new_pull": dialogView{}, "project": projectView{}, "pull": pullView{}, "pulls": pullsView{},

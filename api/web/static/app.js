@@ -25,7 +25,7 @@
     const old = b.title; b.title = 'Copied'; setTimeout(() => { b.title = old; }, 2000);
   };
 
-  // Hidden lines and large files.
+  // Parts of pages.
   const swap = async a => {
     a.ariaBusy = 'true';
     try {
@@ -77,7 +77,7 @@
   const combos = root => root.querySelectorAll('input[list], input[data-complete]').forEach(combo);
   combos(d);
 
-  // Forms that are pages shown in the dialog.
+  // Forms in the dialog.
   let opener, edited = false;
   const open = async a => {
     try {
@@ -141,7 +141,7 @@
   const stay = async a => { try { await fetchPage(a.href); ends.hidden = true; warn(); } catch { location.href = a.href; } };
   warn();
 
-  // Pages about work that goes on look again.
+  // Pages about work.
   const seconds = +d.body.dataset.refresh, began = Date.now();
   const again = async () => {
     const busy = d.hidden || dialog.open || dirty || field(d.activeElement || d.body) || d.querySelector('details.menu[open]');
