@@ -382,6 +382,9 @@ func TestBrowserForcedColours(t *testing.T) {
 		if bare := eval[int](b, `[...document.querySelectorAll('.loz, .note, .tile')].filter(e => e.checkVisibility() && getComputedStyle(e).borderTopStyle === 'none').length`); bare > 0 {
 			t.Errorf("%s: %d marks have no border where their colour is taken away", name, bare)
 		}
+		if same := eval[bool](b, `(t => t.length > 1 && t.every(e => getComputedStyle(e).borderBottomColor === getComputedStyle(t[0]).borderBottomColor))([...document.querySelectorAll('.tabs a')])`); same {
+			t.Errorf("%s: the current tab looks like the others", name)
+		}
 		b.shot(name)
 		b.clean(name)
 	}

@@ -126,10 +126,10 @@ func TestStories(t *testing.T) {
 // walk through lists answer to the keyboard.
 func TestKeyboard(t *testing.T) {
 	ctx := chromium(t)
-	w, _ := busy(t)
+	w, work := busy(t)
 	b := w.open(ctx, "root")
 	b.size(1280, 900)
-	for _, path := range []string{"/issues/DEMO-1", "/us-east-1/demo/commits", "/admin/integrations", "/settings"} {
+	for _, path := range []string{"/issues/DEMO-1", "/us-east-1/demo/commits", "/admin/integrations", "/settings", "/admin/repositories", "/issues/DEMO-4/branches/new", "/us-east-1/demo/commit/" + work.OID("DEMO-1-letterbox~1").String(), "/us-east-1/demo/branches", "/admin/jira", "/"} {
 		b.goTo(path)
 		want := eval[int](b, `[...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex="0"]')].filter(e => e.checkVisibility({visibilityProperty: true}) && e.tabIndex >= 0 && !e.disabled).length`)
 		_ = eval[int](b, `(window.reached = new Set(), window.hiddenFocus = [], document.addEventListener('focusin', e => { reached.add(e.target); const r = e.target.getBoundingClientRect(); if (r.bottom < 0 || r.top > innerHeight) hiddenFocus.push(e.target.outerHTML.slice(0, 100)); }), 0)`)
