@@ -367,11 +367,10 @@ func TestBadReceivers(t *testing.T) {
 		w.moves(ferry.RefUpdate{Name: "refs/heads/main", Old: before, New: now})
 		before = now
 	}
-	began := time.Now()
 	stop := w.run()
 	w.until("the good receiver", func() bool { return len(good.got()) == pushes })
-	if d := time.Since(began); d > 5*time.Second {
-		t.Errorf("the good receiver waited %v for the bad ones", d)
+	if !slices.ContainsFunc(w.log(hooks["stalls"]), func(d store.WebhookDelivery) bool { return d.State != store.WebhookDone }) {
+		t.Error("the good receiver waited for the one that stalls")
 	}
 	// As often as it takes, the clock going on.
 	settled := func() bool {
