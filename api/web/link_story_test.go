@@ -2,6 +2,7 @@ package web
 
 import (
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -44,12 +45,18 @@ func TestLinkStory(t *testing.T) {
 					t.Error("Escape in the list does not close the list alone")
 				}
 				_ = eval[string](b, "document.querySelector('"+field+"').value = ''")
-				b.do(chromedp.SendKeys(chromedp.CSS(field), "demo-7"), chromedp.WaitVisible(chromedp.CSS("dialog .combo li")))
+				b.do(chromedp.SendKeys(chromedp.CSS(field), "demo-7"))
+				for end := time.Now().Add(20 * time.Second); eval[string](b, "[...document.querySelectorAll('dialog .combo li')].map(o => o.title).join()") != "DEMO-7"; time.Sleep(50 * time.Millisecond) {
+					if time.Now().After(end) {
+						t.Fatal("the list does not come to what fits the whole key")
+					}
+				}
 				b.do(chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.Enter))
 				if got := eval[string](b, "document.querySelector('"+field+"').value"); got != "DEMO-7" {
 					t.Errorf("the field holds %q, want DEMO-7", got)
 				}
-				b.press("dialog button.primary", "are changed. Jira is told.")
+				_ = eval[bool](b, "setTimeout(() => document.querySelector('dialog button.primary').click()) > 0")
+				b.sees("are changed. Jira is told.")
 			} else {
 				b.press(link, "Add an issue")
 				b.fill("#link-q", words)
