@@ -58,7 +58,7 @@
     };
     const choose = o => { i.value = o.title; show([]); i.dispatchEvent(new Event('change', { bubbles: true })); };
     const look = async q => {
-      try { const l = url ? q ? await (await fetch(url + '?q=' + encodeURIComponent(q))).json() : [] : all.filter(o => o.text.toLowerCase().includes(q.toLowerCase())); if (i.value.trim() === q) show(l); } catch { show([]); }
+      try { const l = url ? q ? await (await fetch(url + '?q=' + encodeURIComponent(q))).json() : [] : all.filter(o => o.text.toLowerCase().includes(q.toLowerCase())); if (i.value.trim() === q && at < 0) show(l); } catch { show([]); }
     };
     on(i, 'input', () => { clearTimeout(timer); timer = setTimeout(look, 150, i.value.trim()); });
     on(i, 'keydown', e => {
@@ -94,7 +94,7 @@
   on(dialog, 'close', () => { if (opener) opener.focus(); });
   on(dialog, 'input', () => { edited = true; });
 
-  // Unsaved settings.
+  // Unsaved.
   let dirty = false;
   on(d, 'input', e => { if (e.target.closest('form[data-leave]')) dirty = true; });
   on(window, 'beforeunload', e => { if (dirty) e.preventDefault(); });
@@ -141,7 +141,7 @@
   const stay = async a => { try { await fetchPage(a.href); ends.hidden = true; warn(); } catch { location.href = a.href; } };
   warn();
 
-  // Pages about work.
+  // Work.
   const seconds = +d.body.dataset.refresh, began = Date.now();
   const again = async () => {
     const busy = d.hidden || dialog.open || dirty || field(d.activeElement || d.body) || d.querySelector('details.menu[open]');
