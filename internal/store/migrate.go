@@ -21,7 +21,8 @@ type migration struct {
 }
 
 // readMigrations returns the files migrations/NNNN_what.sql of fsys in order.
-// Their numbers rise.
+// Their numbers run from 1 without a gap: one that came into a gap later would
+// never be applied to books that are past it.
 func readMigrations(fsys fs.FS) ([]migration, error) {
 	entries, err := fs.ReadDir(fsys, "migrations") // sorted by name
 	if err != nil {
@@ -30,8 +31,8 @@ func readMigrations(fsys fs.FS) ([]migration, error) {
 	var list []migration
 	for _, e := range entries {
 		number, err := strconv.Atoi(e.Name()[:4])
-		if err != nil || number <= last(list) {
-			return nil, fmt.Errorf("migration %s: want a number above %04d", e.Name(), last(list))
+		if err != nil || number != len(list)+1 {
+			return nil, fmt.Errorf("migration %s: want number %04d", e.Name(), len(list)+1)
 		}
 		text, err := fs.ReadFile(fsys, "migrations/"+e.Name())
 		if err != nil {
