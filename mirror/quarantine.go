@@ -261,3 +261,35 @@ func (d *Dir) Passed(ctx context.Context, repo ferry.Repository, name ferry.RefN
 	})
 	return isNew, err
 }
+
+// lastTips is where the last tips of main branches are that are gone. No
+// reader is shown these refs, and Purge drops them.
+const lastTips = "refs/gitferry/last/"
+
+// KeepTip keeps the last tip of a branch that is gone, in place of an earlier
+// one. It fails with ferry.ErrInvalid if the name is too long for that.
+func (d *Dir) KeepTip(ctx context.Context, repo ferry.Repository, branch ferry.RefName, tip ferry.OID) error {
+	name, err := ferry.ParseRefName(lastTips + branch.Short())
+	if err != nil {
+		return err
+	}
+	before, err := d.KeptTip(ctx, repo, branch)
+	if err != nil || before == tip {
+		return err
+	}
+	return d.Git.UpdateRefs(ctx, d.Path(repo.ID), []ferry.RefUpdate{{Name: name, Old: before, New: tip}})
+}
+
+// KeptTip returns what KeepTip kept of a branch, zero if nothing.
+func (d *Dir) KeptTip(ctx context.Context, repo ferry.Repository, branch ferry.RefName) (ferry.OID, error) {
+	refs, err := d.Git.Refs(ctx, d.Path(repo.ID))
+	if err != nil {
+		return ferry.OID{}, err
+	}
+	for _, r := range refs {
+		if string(r.Name) == lastTips+branch.Short() {
+			return r.OID, nil
+		}
+	}
+	return ferry.OID{}, nil
+}

@@ -60,10 +60,15 @@ func (s *Server) adminRepositories(r *request) error {
 		if view.Failure != nil {
 			row.Problem = display(text(view.Failure), "the upstream does not answer")
 		}
+		main := false
 		for _, ref := range view.Refs {
 			if ferry.RefName(ref.Name).IsBranch() {
 				row.Branches++
 			}
+			main = main || ref.Name == "refs/heads/"+repo.DefaultBranch
+		}
+		if row.Problem == "" && row.Branches > 0 && repo.DefaultBranch != "" && !main {
+			row.Problem = "The main branch " + repo.DefaultBranch + " was deleted at the host."
 		}
 		if r.can(ferry.ActionRead, repo.Path()) {
 			row.View = repoPath(repo)

@@ -69,7 +69,7 @@ func (s *Server) branches(r *request) error {
 // branchRow reads what lists show of a branch.
 func (s *Server) branchRow(ctx context.Context, h *repoHead, name string) (branchRow, error) {
 	tip := h.lookup(ferry.RefName("refs/heads/" + name))
-	row := branchRow{Name: name, Href: h.Base + "/tree/" + escapePath(name), Tip: tip, TipHref: h.Base + "/commit/" + tip.String(), Main: name == h.Default,
+	row := branchRow{Name: name, Href: h.Base + "/tree/" + escapePath(name), Tip: tip, TipHref: h.Base + "/commit/" + tip.String(), Main: name == h.Default && h.MainGone == "",
 		Console: console(h.Repo).Branch(name)}
 	c, err := s.Store.CommitByOID(ctx, h.Repo.ID, tip)
 	if err == nil {
@@ -93,12 +93,13 @@ func (s *Server) branchRow(ctx context.Context, h *repoHead, name string) (branc
 	if row.Main {
 		return row, nil
 	}
-	row.Compare = h.Base + "/compare/" + escapePath(h.Default) + "..." + escapePath(name)
+	base, ok := h.base()
+	row.Compare = h.Base + "/compare/" + escapePath(base.Name) + "..." + escapePath(name)
 	if h.MayPush {
 		row.DeleteOK = deleteHref(h.Base, name)
 	}
-	if main, ok := h.mainPlace(); ok && h.view.Copied {
-		if row.aheadBehind, err = s.aheadBehindOf(ctx, h.Repo.ID, main.OID, tip); err != nil {
+	if ok && h.view.Copied {
+		if row.aheadBehind, err = s.aheadBehindOf(ctx, h.Repo.ID, base.OID, tip); err != nil {
 			return row, err
 		}
 		row.Counted = true

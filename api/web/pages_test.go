@@ -127,3 +127,33 @@ func TestRaw(t *testing.T) {
 		}
 	}
 }
+
+// A main branch that is deleted at the host stays what others are counted
+// against, by its last known tip, and pages say that it is gone.
+func TestMainBranchDeleted(t *testing.T) {
+	w := newWorld(t)
+	w.standIns()
+	work := w.history()
+	w.connect()
+	w.user("root", ferry.LevelAdmin, true)
+	b := w.as("root")
+	w.repo.DefaultBranch = "side"
+	w.must(w.store.UpdateRepository(t.Context(), w.repo))
+	const counts = "ahead 2, behind 3" // of DEMO-1-letterbox against side
+	if body := b.page("/us-east-1/demo/branches", counts); strings.Contains(body, "was deleted at the host") {
+		t.Error("a main branch that is there is called deleted")
+	}
+	tip := work.OID("side")
+	work.Run("push", "-q", w.cloneURL("demo"), ":side")
+	w.sync()
+	b.page("/us-east-1/demo/branches", counts, "The main branch side was deleted at the host", "/compare/"+tip.String()+"...DEMO-1-letterbox")
+	b.page("/us-east-1/demo/compare/"+tip.String()+"...DEMO-1-letterbox", "letter.txt")
+	b.page("/admin/repositories", "The main branch side was deleted at the host.")
+	w.must(w.mirror.Purge(t.Context(), w.repo)) // takes the tip's ref; side is in main's history
+	b.page("/us-east-1/demo/branches", "DEMO-1-letterbox")
+	w.repo.DefaultBranch = "main"
+	w.must(w.store.UpdateRepository(t.Context(), w.repo))
+	if body := b.page("/us-east-1/demo/branches", "ahead 2, behind 5"); strings.Contains(body, "was deleted at the host") {
+		t.Error("after another main branch the deleted one is still named")
+	}
+}

@@ -40,7 +40,9 @@ type repoHead struct {
 	State     lozenge
 	CheckedAt time.Time
 	Stale     string // why upstream does not answer, "" if it does
-	Default   string // short name of the main branch
+	Default   string // short name of the main branch, or of what stands in for one that is gone
+	MainGone  string // short name of the main branch if it was deleted at the host
+	LastMain  place  // its last known tip
 	Branches  []string
 	Tags      []string
 	At        place
@@ -105,7 +107,15 @@ func (s *Server) readRefs(ctx context.Context, h *repoHead) (err error) {
 	if i := slices.Index(h.Branches, h.Default); i > 0 { // main first
 		h.Branches = slices.Insert(slices.Delete(h.Branches, i, i+1), 0, h.Default)
 	}
-	return nil
+	gone := ferry.RefName("refs/heads/" + h.Repo.DefaultBranch)
+	if h.Repo.DefaultBranch == "" || len(h.Branches) == 0 || !h.view.Copied || !h.lookup(gone).IsZero() {
+		return nil
+	}
+	tip, err := s.Mirror.KeptTip(ctx, h.Repo, gone)
+	if err == nil && !tip.IsZero() {
+		h.MainGone, h.LastMain = gone.Short(), place{Name: tip.String(), OID: tip}
+	}
+	return err
 }
 
 // mainBranch is the branch against which others are measured: the host's,
@@ -143,6 +153,15 @@ func (h *repoHead) mainPlace() (p place, ok bool) {
 	}
 	name := ferry.RefName("refs/heads/" + h.Default)
 	return place{h.Default, name, h.lookup(name)}, true
+}
+
+// base is what branches are counted against and compared with: the main
+// branch, or the last known tip of one that is gone.
+func (h *repoHead) base() (p place, ok bool) {
+	if h.MainGone != "" {
+		return h.LastMain, true
+	}
+	return h.mainPlace()
 }
 
 // named finds a branch, a tag or a commit by its whole name.

@@ -114,6 +114,12 @@ func (r *run) finish(ctx context.Context, c *store.Change, g group, now map[ferr
 		if !u.Name.IsBranch() {
 			continue
 		}
+		if u.IsDelete() && u.Name.Short() == r.repo.DefaultBranch && !u.Old.IsZero() {
+			// Branches are counted against it until there is another one.
+			if err := r.x.Mirror.KeepTip(ctx, r.repo, u.Name, u.Old); err != nil {
+				r.x.Log.Warn("keeping the last tip of a main branch", "repo", r.repo.Path(), "err", err)
+			}
+		}
 		if !u.Old.IsZero() && !parents[u.Old] {
 			moved = append(moved, u.Old)
 		}
