@@ -85,6 +85,8 @@ func (s *Server) examineCommit(c *call) (web.Examination, error) {
 type activity struct {
 	Pushes   []span `json:"pushes"`   // by day, over 30 days
 	Commands []wait `json:"commands"` // of smart commits by hour, over a day
+	// Waiting is how many commands waited at each full hour of the last 24.
+	Waiting []span `json:"waiting"`
 }
 
 type span struct {
@@ -101,7 +103,7 @@ type wait struct {
 
 func (s *Server) getActivity(c *call) (activity, error) {
 	const day = 24 * time.Hour
-	out := activity{Pushes: []span{}, Commands: []wait{}}
+	out := activity{Pushes: []span{}, Commands: []wait{}, Waiting: []span{}}
 	now := time.Now().UTC()
 	pushes, err := s.Store.PushBuckets(c.ctx, 0, now.Truncate(day).Add(-29*day), day)
 	if err != nil {
@@ -111,9 +113,19 @@ func (s *Server) getActivity(c *call) (activity, error) {
 	for _, b := range pushes {
 		out.Pushes = append(out.Pushes, spanOf(b))
 	}
-	commands, err := s.Store.DeliveryBuckets(c.ctx, now.Truncate(time.Hour).Add(-23*time.Hour), time.Hour)
+	from := now.Truncate(time.Hour).Add(-23 * time.Hour)
+	commands, err := s.Store.DeliveryBuckets(c.ctx, from, time.Hour)
+	if err != nil {
+		return out, err
+	}
 	for _, b := range commands {
 		out.Commands = append(out.Commands, wait{spanOf(b), b.Mean.Milliseconds(), b.Max.Milliseconds()})
+	}
+	waiting, err := s.Store.QueueLengths(c.ctx, from, time.Hour, 24)
+	for i, n := range waiting {
+		if n > 0 {
+			out.Waiting = append(out.Waiting, span{from.Add(time.Duration(i) * time.Hour), n})
+		}
 	}
 	return out, err
 }

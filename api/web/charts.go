@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,6 +61,35 @@ func (s *Server) latencyChart(r *request) (chart, error) {
 	c.Lines = []string{mean.String(), most.String()}
 	c.Top = durationText(time.Duration(top * float64(time.Second)))
 	c.Summary = fmt.Sprintf("%s, the longest waited %s", plural(total, "command", "commands"), durationText(longest))
+	return c, nil
+}
+
+// queueChart draws how many commands waited at each full hour of the last 24.
+func (s *Server) queueChart(r *request) (chart, error) {
+	const hours = 24
+	from := r.now.UTC().Truncate(time.Hour).Add(-(hours - 1) * time.Hour)
+	c := chart{ID: "chart-queue", Title: "Commands that waited, last 24 hours", Legend: []string{"waiting"}, Head: []string{"Hour", "Waiting"}}
+	lengths, err := s.Store.QueueLengths(r.ctx(), from, time.Hour, hours)
+	if err != nil {
+		return c, err
+	}
+	most := slices.Max(lengths)
+	c.Empty = most == 0
+	top := scale(float64(most))
+	step := float64(chartWidth-chartLeft) / (hours - 1)
+	var line strings.Builder
+	for i, n := range lengths {
+		at := from.Add(time.Duration(i) * time.Hour)
+		x := chartLeft + float64(i)*step
+		fmt.Fprintf(&line, "%.1f,%.1f ", x, chartY(float64(n), top))
+		if i%6 == 0 {
+			c.Labels = append(c.Labels, label(x, at.Format("15:04")))
+		}
+		c.Rows = append(c.Rows, []string{at.Format("15:04"), num(n)})
+	}
+	c.Lines = []string{line.String()}
+	c.Top = num(int(top))
+	c.Summary = "At most " + plural(most, "command", "commands") + " waited at a full hour."
 	return c, nil
 }
 
@@ -123,7 +153,7 @@ type activityView struct {
 // adminActivity shows the charts.
 func (s *Server) adminActivity(r *request) error {
 	v := activityView{page: s.page(r, "Activity", "admin"), Section: "activity"}
-	for _, make := range []func(*request) (chart, error){s.pushChart, s.latencyChart} {
+	for _, make := range []func(*request) (chart, error){s.pushChart, s.latencyChart, s.queueChart} {
 		c, err := make(r)
 		if err != nil {
 			return err

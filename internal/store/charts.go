@@ -50,3 +50,48 @@ func (s *Store) buckets(ctx context.Context, what, query string, args ...any) ([
 	}
 	return list, nil
 }
+
+// queuedFor is how long a command may wait before it is given up: older rows
+// are in no queue.
+const queuedFor = 7 * 24 * time.Hour
+
+// QueueLengths tells how many commands waited at each of n moments, the first
+// at since and then each span later.
+func (s *Store) QueueLengths(ctx context.Context, since time.Time, span time.Duration, n int) ([]int, error) {
+	rows, err := s.r.QueryContext(ctx, `
+		SELECT created_at, CASE WHEN done_at = 0 AND state IN ('dead', 'skipped', 'done') THEN created_at ELSE done_at END
+		FROM action INDEXED BY action_by_time
+		WHERE created_at >= ?`, ms(since.Add(-queuedFor)))
+	if err != nil {
+		return nil, fmt.Errorf("counting waiting commands: %w", err)
+	}
+	defer rows.Close()
+	// The first moment that is not before a time.
+	moment := func(at int64) int {
+		d := at - ms(since)
+		if d <= 0 {
+			return 0
+		}
+		return int(min(int64(n), (d+span.Milliseconds()-1)/span.Milliseconds()))
+	}
+	change := make([]int, n+1)
+	for rows.Next() {
+		var created, done int64
+		if err := rows.Scan(&created, &done); err != nil {
+			return nil, fmt.Errorf("counting waiting commands: %w", err)
+		}
+		change[moment(created)]++
+		if done != 0 {
+			change[moment(done)]--
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("counting waiting commands: %w", err)
+	}
+	lengths, waiting := make([]int, n), 0
+	for i := range lengths {
+		waiting += change[i]
+		lengths[i] = waiting
+	}
+	return lengths, nil
+}

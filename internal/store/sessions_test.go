@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"gitferry/internal/ferry"
 )
 
@@ -81,5 +83,28 @@ func TestBuckets(t *testing.T) {
 	}
 	if list := must(s.DeliveryBuckets(t.Context(), since.Add(-time.Hour), time.Hour))(t); len(list) != 0 {
 		t.Errorf("DeliveryBuckets = %+v, want none", list)
+	}
+}
+
+// A command waits from the moment it is queued until its end, and no longer.
+func TestQueueLengths(t *testing.T) {
+	s, c := testStore(t)
+	r := testRepository(t, s)
+	start := c.t
+	queue := func(identity string) {
+		must(s.Apply(t.Context(), Change{Repository: r.ID, Actions: []Action{testAction(identity, "DEMO-1")}}))(t)
+	}
+	queue("before") // waits until the fourth hour
+	c.t = start.Add(90 * time.Minute)
+	queue("later") // still waits
+	c.t = start.Add(4 * time.Hour)
+	id := must(s.Deliveries(t.Context(), DeliveryFilter{Limit: 10}))(t)
+	check(t, s.DiscardDelivery(t.Context(), id[len(id)-1].ID, "root"))
+	got := must(s.QueueLengths(t.Context(), start.Add(-time.Hour), time.Hour, 7))(t)
+	if diff := cmp.Diff([]int{0, 1, 1, 2, 2, 1, 1}, got); diff != "" {
+		t.Errorf("QueueLengths (-want +got):\n%s", diff)
+	}
+	if late := must(s.QueueLengths(t.Context(), start.Add(9*24*time.Hour), time.Hour, 2))(t); late[0] != 0 {
+		t.Errorf("nine days later %v wait", late)
 	}
 }
