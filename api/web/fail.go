@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"gitferry/internal/ferry"
+	"gitferry/internal/git"
 )
 
 // errorView is the page for a request that failed.
@@ -33,8 +34,8 @@ func (s *Server) fail(r *request, err error) error {
 	switch {
 	case errors.As(err, &tooLarge):
 		status, v.Heading, v.Text = http.StatusRequestEntityTooLarge, "Too large", "What was sent is larger than this page takes."
-	case errors.Is(err, context.DeadlineExceeded):
-		status, v.Heading, v.Text = http.StatusServiceUnavailable, "Too large to show", "Making this page took longer than it may and was stopped. Look at a smaller part, or clone the repository."
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, git.ErrLimit):
+		status, v.Heading, v.Text = http.StatusServiceUnavailable, "Too large to show", "Making this page took more time or memory than it may and was stopped. Look at a smaller part, or clone the repository."
 	case errors.As(err, &he):
 		status, v.Heading = he.Code, http.StatusText(he.Code)
 	case errors.Is(err, ferry.ErrNotFound):

@@ -31,6 +31,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -51,6 +52,9 @@ type Runner struct {
 	version string
 	spawn   chan spawnRequest
 	lock    *os.File // inherited by every child, see ChildLock
+
+	mu     sync.RWMutex
+	closed bool // guarded by mu, which also keeps lock open while a child starts
 
 	killDelay time.Duration // killDelay but in tests
 	untraced  bool          // children cannot be started stopped; set by New
@@ -101,7 +105,12 @@ var versionPattern = regexp.MustCompile(`^(\d+)\.(\d+)`)
 
 // Close lets go of the child lock, so that a server may start on the directory
 // once all children have ended. Nothing can be run afterwards.
-func (r *Runner) Close() error { return r.lock.Close() }
+func (r *Runner) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	return r.lock.Close()
+}
 
 // Version returns git's version, for example "2.39.5".
 func (r *Runner) Version() string { return r.version }
@@ -140,6 +149,15 @@ type ExitError struct {
 	Code       int    // exit status, -1 if ended by a signal
 	Signal     string // name of the signal, if any
 	Stderr     string // what git said, at most 64 KiB
+}
+
+// ErrLimit is what an *ExitError is if git ended at a limit of memory or
+// processor time (security reference, GIT-3).
+var ErrLimit = errors.New("git ended at a limit of memory or time")
+
+// Is makes errors.Is find ErrLimit.
+func (e *ExitError) Is(target error) bool {
+	return target == ErrLimit && (e.Signal == syscall.SIGXCPU.String() || strings.Contains(strings.ToLower(e.Stderr), "out of memory"))
 }
 
 func (e *ExitError) Error() string {

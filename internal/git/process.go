@@ -44,6 +44,11 @@ func (r *Runner) Start(ctx context.Context, c Command) (*Process, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.closed {
+		return nil, fmt.Errorf("starting git %s: the server has ended", c.Args[0])
+	}
 	p := &Process{sub: c.Args[0], ctx: ctx, stderr: &tail{max: maxStderr}, ended: make(chan struct{})}
 	command := func(traced bool) *exec.Cmd {
 		cmd := exec.Command(r.path, c.Args...)

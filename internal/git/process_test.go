@@ -186,3 +186,24 @@ func TestFailures(t *testing.T) {
 		t.Errorf("Run with an ended context = %v", err)
 	}
 }
+
+// A git that ends at a limit says so to errors.Is, another failure does not;
+// after Close nothing starts any more.
+func TestErrLimit(t *testing.T) {
+	r := newRunner(t)
+	for script, want := range map[string]bool{
+		"echo 'fatal: Out of memory, malloc failed' >&2; exit 128": true,
+		"kill -XCPU $PPID; sleep 5":                                true,
+		"echo 'fatal: bad object' >&2; exit 128":                   false,
+	} {
+		if err := r.Run(t.Context(), Command{Args: shell(script)}); err == nil || errors.Is(err, ErrLimit) != want {
+			t.Errorf("%s: %v is ErrLimit: %t, want %t", script, err, errors.Is(err, ErrLimit), want)
+		}
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := r.Run(t.Context(), Command{Args: []string{"version"}}); err == nil {
+		t.Error("git ran after Close")
+	}
+}
