@@ -82,6 +82,9 @@ func newLog(cfg *config.Config, w io.Writer) *slog.Logger {
 // serve runs a server until ctx ends.
 func serve(ctx context.Context, cfg *config.Config, readyFile string, stderr io.Writer) error {
 	log := newLog(cfg, stderr)
+	for _, name := range config.UnknownVariables(os.Environ()) {
+		log.Warn("a variable belongs to no setting; is it misspelt?", "variable", name)
+	}
 	s, err := startServer(ctx, cfg, false, log)
 	if err != nil {
 		return err

@@ -223,7 +223,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 }
 
 func TestUnknownVariables(t *testing.T) {
-	got := UnknownVariables([]string{"GITFERRY_HTTP_LISTEN=x", "GITFERRY_HTP_LISTEN=x", "HOME=/", "GITFERRY_PORT=tcp://10.0.0.1"})
+	got := UnknownVariables([]string{"GITFERRY_HTTP_LISTEN=x", "GITFERRY_HTP_LISTEN=x", "HOME=/", "GITFERRY_PORT=tcp://10.0.0.1", "GITFERRY_JIRA_API_TOKEN_FILE=/x"})
 	if diff := cmp.Diff([]string{"GITFERRY_HTP_LISTEN", "GITFERRY_PORT"}, got); diff != "" {
 		t.Errorf("UnknownVariables differ (-want +got):\n%s", diff)
 	}

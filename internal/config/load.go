@@ -132,7 +132,7 @@ func UnknownVariables(environ []string) []string {
 	var unknown []string
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, "GITFERRY_") && !known[name] {
+		if strings.HasPrefix(name, "GITFERRY_") && !known[name] && !known[strings.TrimSuffix(name, "_FILE")] {
 			unknown = append(unknown, name)
 		}
 	}
