@@ -55,19 +55,6 @@ var regions = []Region{
 	{"us-iso-west-1", "US ISO West", "ISO", false, false},
 }
 
-// LookupRegion finds a region by its code or by its name. AWS's newer
-// spellings, "Europe (…)" and "São Paulo", are found too.
-func LookupRegion(s string) (Region, bool) {
-	s = strings.TrimSpace(s)
-	s = strings.NewReplacer("São", "Sao", "Europe (", "EU (").Replace(s)
-	for _, r := range regions {
-		if strings.EqualFold(s, r.Code) || strings.EqualFold(s, r.Name) {
-			return r, true
-		}
-	}
-	return Region{}, false
-}
-
 var regionForm = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$`)
 
 // ValidRegion reports whether code has the form of a region code.

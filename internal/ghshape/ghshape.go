@@ -41,16 +41,8 @@ func (s Shape) Page(r ferry.Repository) string { return s.Public + "/" + r.Path(
 // Repo returns the address of a repository in the API.
 func (s Shape) Repo(r ferry.Repository) string { return s.API("/repos/" + r.Path()) }
 
-// Time writes a time as GitHub does: UTC, no fractions, Z. The zero time is
-// null.
-func Time(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return Date(t)
-}
-
-// Date is Time for members that cannot be null.
+// Date writes a time as GitHub does: UTC, no fractions, Z. The zero time is
+// written as the beginning of 1970: members that need a time have no null.
 func Date(t time.Time) string {
 	if t.IsZero() {
 		t = time.Unix(0, 0)

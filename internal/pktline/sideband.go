@@ -40,17 +40,6 @@ func NewSideband(w io.Writer, size int) *Sideband {
 // empty packet, which keeps the connection alive.
 func (s *Sideband) Data(p []byte) error { return s.send(bandData, p) }
 
-// Write is Data as an io.Writer; an empty p sends nothing.
-func (s *Sideband) Write(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	if err := s.send(bandData, p); err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
 // Progress sends p in band 2: text that git shows behind "remote: ". The
 // caller has sanitized it.
 func (s *Sideband) Progress(p []byte) error { return s.send(bandProgress, p) }

@@ -52,17 +52,12 @@ func (p place) base() string {
 // repository returns the last part of the path, for messages.
 func (p place) repository() string { return p.path[strings.LastIndexByte(p.path, '/')+1:] }
 
-// CheckURL reports whether raw may be used as an upstream. Accepted are https
+// parseURL takes an upstream's address apart. Accepted are https
 // and ssh URLs and SSH's short form user@host:path; http only towards this
-// machine itself and with privateNetwork set. Not accepted: other schemes,
+// machine itself and with private set. Not accepted: other schemes,
 // paths, a password, query or fragment in the URL, hosts in unusual spellings,
 // and on CodeCommit's hosts anything but /v1/repos/NAME.
 // It fails with a *ferry.Message of kind ferry.ErrInvalid.
-func CheckURL(raw string, privateNetwork bool) error {
-	_, err := parseURL(raw, privateNetwork)
-	return err
-}
-
 func parseURL(raw string, private bool) (place, error) {
 	bad := func(format string, args ...any) (place, error) {
 		return place{}, &ferry.Message{Kind: ferry.ErrInvalid, Text: "git URL: " + fmt.Sprintf(format, args...)}

@@ -150,14 +150,6 @@ func Effect(ctx context.Context, format string, args ...any) {
 	}
 }
 
-// Operation names the call in the entry of the request that ctx belongs to.
-// Rules were matched before and do not see this name.
-func Operation(ctx context.Context, name string) {
-	if c, ok := ctx.Value(callKey{}).(*Call); ok {
-		c.Operation(name)
-	}
-}
-
 // WithCall returns a context in which Effect writes to c.
 func WithCall(ctx context.Context, c *Call) context.Context {
 	return context.WithValue(ctx, callKey{}, c)
