@@ -224,7 +224,7 @@ func wholePack(answer []byte) error {
 // get what they asked for; so does a push beside them.
 func TestManyDoorsOpen(t *testing.T) {
 	if testing.Short() {
-		t.Skip("opens 1,000 connections")
+		t.Skip("left out: opens 1,000 connections, in short mode")
 	}
 	const users, repos, fetches, idle = 25, 5, 8, 1000
 	w := newWorld(t, nil)

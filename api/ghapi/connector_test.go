@@ -316,7 +316,7 @@ func TestDefusedMessages(t *testing.T) {
 // finds the links of our own index; go-github's lists and comparisons work.
 func TestWholeHistory(t *testing.T) {
 	if testing.Short() {
-		t.Skip("fetches 9,907 commits one by one")
+		t.Skip("left out: fetches 9,907 commits one by one, in short mode")
 	}
 	w := newWorld(t)
 	root := w.user("root", ferry.LevelAdmin, true)

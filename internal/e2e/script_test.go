@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -65,7 +66,7 @@ func TestScripts(t *testing.T) {
 			"retry":    scriptRetry,
 			"alice-fetch-oid": func(ts *testscript.TestScript, neg bool, args []string) {
 				setPerson(ts, "alice")
-				oid := strings.TrimSpace(ts.ReadFile(ts.Getenv("WORK") + "/work/" + args[0]))
+				oid := strings.TrimSpace(ts.ReadFile(filepath.Join(ts.Getenv("WORK"), "work", args[0])))
 				runGit(ts, neg, []string{"-c", "protocol.version=2", "fetch", ts.Getenv("URL"), oid})
 			},
 			"grep-oid": func(ts *testscript.TestScript, neg bool, args []string) {

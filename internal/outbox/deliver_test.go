@@ -150,7 +150,7 @@ func recovers(t *testing.T, kind jira.Kind, want map[string]issueView, rules ...
 // TestEachCallFails lets each kind of call fail in each way, twice.
 func TestEachCallFails(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes more than a minute; TestAllCallsFail is the short form")
+		t.Skip("left out: takes more than a minute, in short mode; TestAllCallsFail is the short form")
 	}
 	editions(t, func(t *testing.T, kind jira.Kind) {
 		want := undisturbed(t, kind)

@@ -220,7 +220,7 @@ func TestDeniedActions(t *testing.T) {
 // one is installed.
 func TestStockClient(t *testing.T) {
 	if testing.Short() {
-		t.Skip("left out: slow")
+		t.Skip("left out: starts the aws command many times, in short mode")
 	}
 	if err := exec.CommandContext(t.Context(), "aws", "--version").Run(); err != nil {
 		t.Skip("left out: no runnable aws command on the PATH")

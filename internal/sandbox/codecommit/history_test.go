@@ -3,7 +3,6 @@ package codecommit
 import (
 	"bytes"
 	"compress/gzip"
-	"os"
 	"strings"
 	"testing"
 )
@@ -57,27 +56,4 @@ func pack(t *testing.T, text string) *bytes.Buffer {
 		t.Fatal(err)
 	}
 	return &b
-}
-
-// TestLoadFile loads a whole history where a file of one is named.
-func TestLoadFile(t *testing.T) {
-	name := os.Getenv("GITFERRY_HISTORY")
-	if name == "" {
-		t.Skip("GITFERRY_HISTORY names no history file")
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	st := start(t)
-	n, err := st.s.Load(t.Context(), "us-east-1", "history", f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	st.mustGit(dir, "clone", "-q", st.remote("/v1/repos/history"), ".")
-	if got := st.mustGit(dir, "rev-list", "--count", "--all"); got != itoa(int64(n)) {
-		t.Errorf("%s commits are reachable, want %d", got, n)
-	}
 }
