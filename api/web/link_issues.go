@@ -123,14 +123,18 @@ func (s *Server) pullTarget(r *request) (linkTarget, error) {
 
 type targetOf func(*Server, *request) (linkTarget, error)
 
+// linkOf reads what a request is about and what belongs to it.
+func (s *Server) linkOf(r *request, of targetOf) (t linkTarget, v linkView, err error) {
+	if t, err = of(s, r); err == nil {
+		v, err = s.linkView(r, t)
+	}
+	return t, v, err
+}
+
 // linkIssues shows the dialog, linkIssuesPost searches and saves.
 func linkIssues(of targetOf) func(*Server, *request) error {
 	return func(s *Server, r *request) error {
-		t, err := of(s, r)
-		if err != nil {
-			return err
-		}
-		v, err := s.linkView(r, t)
+		_, v, err := s.linkOf(r, of)
 		if err != nil {
 			return err
 		}
@@ -140,11 +144,7 @@ func linkIssues(of targetOf) func(*Server, *request) error {
 
 func linkIssuesPost(of targetOf) func(*Server, *request) error {
 	return func(s *Server, r *request) error {
-		t, err := of(s, r)
-		if err != nil {
-			return err
-		}
-		v, err := s.linkView(r, t)
+		t, v, err := s.linkOf(r, of)
 		if err != nil {
 			return err
 		}
